@@ -1,0 +1,202 @@
+-- UUIDv7 (RFC 9562) for ids made inside a statement: 48 bits of milliseconds, the version, 74 random bits.
+-- Postgres 18 has its own uuidv7(), Postgres 15 has none.
+CREATE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
+    || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid
+$$;
+--> statement-breakpoint
+-- The smallest UUIDv7 of a day (UTC): the bounds of the daily partitions.
+CREATE FUNCTION uuid_v7_floor(day date) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+  SELECT (lpad(to_hex((extract(epoch FROM day::timestamp) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+$$;
+--> statement-breakpoint
+CREATE TABLE users (
+  id uuid PRIMARY KEY,
+  email text NOT NULL,
+  password_hash text NOT NULL,
+  full_name text,
+  is_active boolean NOT NULL DEFAULT true,
+  is_superuser boolean NOT NULL DEFAULT false,
+  -- Raised by a password change: tokens of an older version are refused.
+  token_version integer NOT NULL DEFAULT 0,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  deleted_at timestamptz
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX users_email ON users (lower(email)) WHERE deleted_at IS NULL;
+--> statement-breakpoint
+CREATE TABLE webhooks (
+  id uuid PRIMARY KEY,
+  user_id uuid NOT NULL REFERENCES users (id),
+  url text NOT NULL,
+  -- The URL in its normal form: one registration of it per user.
+  url_key text NOT NULL,
+  events text[] NOT NULL,
+  description text,
+  headers json NOT NULL DEFAULT '{}',
+  max_in_flight integer NOT NULL DEFAULT 1,
+  is_active boolean NOT NULL DEFAULT true,
+  disabled_reason text,
+  partition smallint NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now(),
+  deleted_at timestamptz
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX webhooks_url ON webhooks (user_id, url_key) WHERE deleted_at IS NULL;
+--> statement-breakpoint
+CREATE TABLE webhook_secrets (
+  id uuid PRIMARY KEY,
+  webhook_id uuid NOT NULL REFERENCES webhooks (id),
+  ciphertext bytea NOT NULL,
+  key_id text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  -- A rotated secret signs beside its successor until then; null for the present one.
+  expires_at timestamptz
+);
+--> statement-breakpoint
+CREATE INDEX webhook_secrets_webhook ON webhook_secrets (webhook_id);
+--> statement-breakpoint
+-- A webhook's URL as the delivery side sees it. Written on transitions only.
+CREATE TABLE endpoints (
+  webhook_id uuid PRIMARY KEY REFERENCES webhooks (id),
+  user_id uuid NOT NULL,
+  partition smallint NOT NULL,
+  circuit text NOT NULL DEFAULT 'closed' CHECK (circuit IN ('closed', 'open', 'half_open')),
+  -- Consecutive failures that count against the circuit, and how often it has opened since the last success.
+  failures integer NOT NULL DEFAULT 0,
+  openings integer NOT NULL DEFAULT 0,
+  -- The gate: nothing is sent before then (circuit open, or Retry-After).
+  open_until timestamptz,
+  -- Priorities of which more deliveries wait in the table than the stream takes: the API leaves them to refill.
+  backlog text[] NOT NULL DEFAULT '{}',
+  -- Pending deliveries since before then are to be cancelled: the owner of the partition does it, in chunks.
+  cancel_before timestamptz,
+  failing_since timestamptz,
+  last_success_at timestamptz
+);
+--> statement-breakpoint
+CREATE INDEX endpoints_cancel ON endpoints (partition) WHERE cancel_before IS NOT NULL;
+--> statement-breakpoint
+CREATE TABLE subscribers (
+  id uuid PRIMARY KEY,
+  user_id uuid NOT NULL REFERENCES users (id),
+  email text NOT NULL,
+  first_name text,
+  last_name text,
+  tags text[] NOT NULL DEFAULT '{}',
+  -- json, not jsonb: the caller's key order and numbers survive.
+  custom_fields json NOT NULL DEFAULT '{}',
+  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'unsubscribed', 'bounced')),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX subscribers_email ON subscribers (user_id, lower(email));
+--> statement-breakpoint
+CREATE INDEX subscribers_user ON subscribers (user_id, id);
+--> statement-breakpoint
+-- events, deliveries and attempts are partitioned by the day of their UUIDv7, so that retention drops whole tables.
+CREATE TABLE events (
+  id uuid NOT NULL PRIMARY KEY,
+  user_id uuid NOT NULL,
+  type text NOT NULL,
+  priority text NOT NULL,
+  -- The exact bytes that are signed and sent.
+  payload text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (id);
+--> statement-breakpoint
+CREATE INDEX events_user ON events (user_id, id);
+--> statement-breakpoint
+CREATE TABLE deliveries (
+  id uuid NOT NULL PRIMARY KEY,
+  event_id uuid NOT NULL,
+  webhook_id uuid NOT NULL,
+  user_id uuid NOT NULL,
+  due_at timestamptz NOT NULL,
+  -- When it was accepted or last replayed: what the age of the whole schedule counts from.
+  pending_since timestamptz NOT NULL DEFAULT now(),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  completed_at timestamptz,
+  -- The message's sequence in the stream of `stream_epoch`; null: waiting in the table (or perhaps in the stream).
+  stream_seq bigint,
+  stream_epoch integer,
+  -- How often it went back to the table: the fence against its own past.
+  generation integer NOT NULL DEFAULT 0,
+  attempt_count integer NOT NULL DEFAULT 0,
+  -- Attempts of earlier schedules, before the last replay.
+  schedule_base integer NOT NULL DEFAULT 0,
+  partition smallint NOT NULL,
+  priority text NOT NULL,
+  status text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),
+  event_type text NOT NULL,
+  last_error text
+) PARTITION BY RANGE (id);
+--> statement-breakpoint
+-- The due query, which is at once outbox relay, overflow valve, retry timer and recovery.
+CREATE INDEX deliveries_waiting ON deliveries (partition, webhook_id, priority, due_at, id)
+  WHERE status = 'pending' AND stream_seq IS NULL;
+--> statement-breakpoint
+-- The reconciler's and a new epoch's way to what should be in the stream.
+CREATE INDEX deliveries_in_stream ON deliveries (partition, due_at)
+  WHERE status = 'pending' AND stream_seq IS NOT NULL;
+--> statement-breakpoint
+CREATE INDEX deliveries_user ON deliveries (user_id, id);
+--> statement-breakpoint
+CREATE INDEX deliveries_webhook ON deliveries (webhook_id, id);
+--> statement-breakpoint
+CREATE INDEX deliveries_event ON deliveries (event_id);
+--> statement-breakpoint
+CREATE TABLE attempts (
+  id uuid NOT NULL PRIMARY KEY,
+  delivery_id uuid NOT NULL,
+  attempt integer NOT NULL,
+  status_code integer,
+  latency_ms integer NOT NULL,
+  error text,
+  response_body text,
+  created_at timestamptz NOT NULL DEFAULT now()
+) PARTITION BY RANGE (id);
+--> statement-breakpoint
+CREATE INDEX attempts_delivery ON attempts (delivery_id);
+--> statement-breakpoint
+-- Rows find a place even where a day's partition is missing.
+CREATE TABLE events_default PARTITION OF events DEFAULT;
+--> statement-breakpoint
+CREATE TABLE deliveries_default PARTITION OF deliveries DEFAULT;
+--> statement-breakpoint
+CREATE TABLE attempts_default PARTITION OF attempts DEFAULT;
+--> statement-breakpoint
+-- Creates what is missing of the daily partitions from `first` to `last`; says how many.
+CREATE FUNCTION ensure_day_partitions(first date, last date) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  day date;
+  parent text;
+  created integer := 0;
+BEGIN
+  FOR day IN SELECT generate_series(first, last, interval '1 day')::date LOOP
+    FOREACH parent IN ARRAY ARRAY['events', 'deliveries', 'attempts'] LOOP
+      IF to_regclass(parent || to_char(day, '_YYYYMMDD')) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
+          parent || to_char(day, '_YYYYMMDD'), parent, uuid_v7_floor(day), uuid_v7_floor(day + 1));
+        created := created + 1;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN created;
+END $$;
+--> statement-breakpoint
+SELECT ensure_day_partitions((now() AT TIME ZONE 'UTC')::date - 1, (now() AT TIME ZONE 'UTC')::date + 7);
+--> statement-breakpoint
+-- Which stream and which lease bucket the rows speak of. Another one: a new epoch.
+CREATE TABLE stream (
+  id boolean PRIMARY KEY DEFAULT true CHECK (id),
+  epoch integer NOT NULL DEFAULT 0,
+  stream_created_at text,
+  bucket_created_at text,
+  updated_at timestamptz NOT NULL DEFAULT now()
+);
+--> statement-breakpoint
+INSERT INTO stream DEFAULT VALUES;

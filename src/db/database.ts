@@ -1,0 +1,128 @@
+// Connections to Postgres: one postgres.js client under drizzle for the API's queries by primary key and lists, and
+// one of its own for the batched statements (drizzle rewrites its client's date and JSON codecs).
+
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import { DomainError } from "../domain/error.ts";
+import type { Clock } from "../lib/clock.ts";
+import * as schema from "./schema.ts";
+
+export type Orm = PostgresJsDatabase<typeof schema>;
+export type Sql = postgres.Sql<{ bigint: number }>;
+export type Transaction = Parameters<Parameters<Orm["transaction"]>[0]>[0];
+
+export type Database = {
+  orm: Orm;
+  sql: Sql;
+  /** Runs `work` under the client-side deadline; past it, or without a connection: DomainError("unavailable"). */
+  run<Result>(work: () => PromiseLike<Result>): Promise<Result>;
+  close(): Promise<void>;
+};
+
+export type DatabaseOptions = {
+  url: string;
+  clock: Clock;
+  /** Connections of each of the two clients. */
+  connectionsMax: number;
+  queryTimeoutMs: number;
+  /** Statements that may wait for an answer at once; one more fails at once. */
+  queriesMax: number;
+  applicationName: string;
+};
+
+const bigintAsNumber = {
+  to: 20,
+  from: [20],
+  serialize: (value: number) => String(value),
+  parse: (text: string) => Number(text),
+};
+
+export function openDatabase(options: DatabaseOptions): Database {
+  const connect = () =>
+    postgres(options.url, {
+      max: options.connectionsMax,
+      connect_timeout: Math.ceil(options.queryTimeoutMs / 1_000),
+      idle_timeout: 0,
+      max_lifetime: null,
+      // Waits between reconnections, seconds: short, for an embedded Postgres is back within a second.
+      backoff: (tries: number) => Math.min(0.1 * 2 ** tries, 2),
+      types: { bigint: bigintAsNumber },
+      connection: {
+        application_name: options.applicationName,
+        // Past our own deadline nobody waits for the answer: the server stops working on it as well.
+        statement_timeout: options.queryTimeoutMs + 1_000,
+        idle_in_transaction_session_timeout: options.queryTimeoutMs + 1_000,
+      },
+      onnotice: () => {},
+    });
+  const ormClient = connect();
+  const sql = connect() as Sql;
+  const orm = drizzle(ormClient, { schema });
+  let running = 0;
+
+  async function run<Result>(work: () => PromiseLike<Result>): Promise<Result> {
+    if (running >= options.queriesMax) throw unavailable("too many statements are waiting for it");
+    running += 1;
+    let timer: { cancel(): void } | undefined;
+    const deadline = new Promise<never>((_, reject) => {
+      timer = options.clock.after(options.queryTimeoutMs, () =>
+        reject(unavailable(`no answer within ${options.queryTimeoutMs} ms`)),
+      );
+    });
+    try {
+      return await Promise.race([work(), deadline]);
+    } catch (error) {
+      throw isConnectionFailure(error) ? unavailable("no connection") : error;
+    } finally {
+      timer?.cancel();
+      running -= 1;
+    }
+  }
+
+  return {
+    orm,
+    sql,
+    run,
+    async close() {
+      await Promise.all([ormClient.end({ timeout: 1 }), sql.end({ timeout: 1 })]);
+    },
+  };
+}
+
+function unavailable(why: string): DomainError {
+  return new DomainError("unavailable", `The database does not answer just now (${why}). Try again shortly.`, {
+    retryAfterS: 1,
+  });
+}
+
+/** The code of a Postgres or connection error, from wherever the driver and drizzle have put it. */
+export function errorCodeOf(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  if ("code" in error && typeof error.code === "string" && !(error instanceof DomainError)) return error.code;
+  return "cause" in error ? errorCodeOf(error.cause) : undefined;
+}
+
+export function isUniqueViolation(error: unknown): boolean {
+  return errorCodeOf(error) === "23505";
+}
+
+const CONNECTION_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOENT",
+  "EPIPE",
+  "ENOTFOUND",
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "CONNECT_TIMEOUT",
+  "57014", // our statement_timeout
+  "25P03", // our idle_in_transaction_session_timeout
+  "53300", // too many connections
+]);
+
+function isConnectionFailure(error: unknown): boolean {
+  const code = errorCodeOf(error);
+  // Classes 08 (connection) and 57P (shutting down, starting up) of Postgres.
+  return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith("08") || code.startsWith("57P"));
+}

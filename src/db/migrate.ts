@@ -1,0 +1,22 @@
+// Applies drizzle/ in order, one process at a time.
+
+import { drizzle } from "drizzle-orm/postgres-js";
+import { migrate } from "drizzle-orm/postgres-js/migrator";
+import postgres from "postgres";
+
+const MIGRATIONS = new URL("../../drizzle", import.meta.url).pathname;
+
+/** Any number that nothing else locks: "fairpost" in ASCII, cut to 31 bits. */
+const MIGRATION_LOCK = 0x66616972;
+
+/** Brings the database at `url` up to date. Waits while another process does so. */
+export async function migrateDatabase(url: string): Promise<void> {
+  const client = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10 });
+  try {
+    await client`SELECT pg_advisory_lock(${MIGRATION_LOCK})`;
+    await migrate(drizzle(client), { migrationsFolder: MIGRATIONS });
+    await client`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`;
+  } finally {
+    await client.end({ timeout: 5 });
+  }
+}

@@ -1,0 +1,22 @@
+// Identifiers are UUIDv7, branded by what they name, so that one kind cannot be passed for another.
+
+declare const brand: unique symbol;
+type Id<Kind extends string> = string & { readonly [brand]: Kind };
+
+export type UserId = Id<"user">;
+export type WebhookId = Id<"webhook">;
+export type SubscriberId = Id<"subscriber">;
+export type EventId = Id<"event">;
+export type DeliveryId = Id<"delivery">;
+export type AttemptId = Id<"attempt">;
+
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isUuid(text: string): boolean {
+  return uuid.test(text);
+}
+
+/** A new UUIDv7 (RFC 9562). Ids that are made in SQL come from the function `uuid_v7()` of the first migration. */
+export function newId<Kind extends Id<string>>(): Kind {
+  return Bun.randomUUIDv7() as Kind;
+}

@@ -1,0 +1,95 @@
+// Groups items that arrive close together into one call: the first starts a short wait, a full batch ends it early.
+// Never more than `inFlightMax` calls run at once, so a slow sink makes larger batches instead of more calls.
+
+import type { Clock, Timer } from "./clock.ts";
+
+export type BatcherOptions<Item, Result> = {
+  clock: Clock;
+  /** Items of one call at the most. */
+  sizeMax: number;
+  /** How long the first item of a batch waits for company, milliseconds. 0: until the end of this turn. */
+  lingerMs: number;
+  inFlightMax: number;
+  /** Items that may wait for a call; one more is refused with BatcherFullError. */
+  waitingMax: number;
+  /** Resolves with one result per item, in the items' order. A rejection rejects every item of the batch. */
+  run(items: Item[]): Promise<readonly Result[]>;
+};
+
+export class BatcherFullError extends Error {
+  constructor() {
+    super("too many items are waiting for a batch");
+  }
+}
+
+type Waiting<Item, Result> = { item: Item; resolve(result: Result): void; reject(error: unknown): void };
+
+export class Batcher<Item, Result> {
+  readonly #options: BatcherOptions<Item, Result>;
+  #waiting: Waiting<Item, Result>[] = [];
+  #inFlight = 0;
+  #timer: Timer | undefined;
+  #idle: (() => void)[] = [];
+
+  constructor(options: BatcherOptions<Item, Result>) {
+    this.#options = options;
+  }
+
+  /** Items not yet answered: waiting and in flight. */
+  get size(): number {
+    return this.#waiting.length + this.#inFlightItems;
+  }
+  #inFlightItems = 0;
+
+  add(item: Item): Promise<Result> {
+    if (this.#waiting.length >= this.#options.waitingMax) return Promise.reject(new BatcherFullError());
+    return new Promise<Result>((resolve, reject) => {
+      this.#waiting.push({ item, resolve, reject });
+      this.#pump();
+    });
+  }
+
+  /** Resolves when every item added so far, and those added meanwhile, has been answered. */
+  async drain(): Promise<void> {
+    while (this.size > 0) {
+      this.#timer?.cancel();
+      this.#timer = undefined;
+      this.#flush();
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    }
+  }
+
+  #pump(): void {
+    if (this.#inFlight >= this.#options.inFlightMax) return;
+    if (this.#waiting.length >= this.#options.sizeMax) this.#flush();
+    else if (this.#timer === undefined && this.#waiting.length > 0) {
+      this.#timer = this.#options.clock.after(this.#options.lingerMs, () => {
+        this.#timer = undefined;
+        this.#flush();
+      });
+    }
+  }
+
+  #flush(): void {
+    while (this.#waiting.length > 0 && this.#inFlight < this.#options.inFlightMax) {
+      const batch = this.#waiting.splice(0, this.#options.sizeMax);
+      this.#inFlight += 1;
+      this.#inFlightItems += batch.length;
+      void this.#call(batch).catch(() => {});
+    }
+  }
+
+  async #call(batch: Waiting<Item, Result>[]): Promise<void> {
+    try {
+      const results = await this.#options.run(batch.map((waiting) => waiting.item));
+      batch.forEach((waiting, index) => waiting.resolve(results[index] as Result));
+    } catch (error) {
+      for (const waiting of batch) waiting.reject(error);
+    } finally {
+      this.#inFlight -= 1;
+      this.#inFlightItems -= batch.length;
+      for (const resolve of this.#idle.splice(0)) resolve();
+      this.#pump();
+    }
+  }
+}
