@@ -79,6 +79,8 @@ CREATE TABLE endpoints (
 --> statement-breakpoint
 CREATE INDEX endpoints_cancel ON endpoints (partition) WHERE cancel_before IS NOT NULL;
 --> statement-breakpoint
+CREATE INDEX endpoints_backlog ON endpoints (partition) WHERE backlog <> '{}';
+--> statement-breakpoint
 CREATE TABLE subscribers (
   id uuid PRIMARY KEY,
   user_id uuid NOT NULL REFERENCES users (id),

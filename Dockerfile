@@ -1,0 +1,22 @@
+# One image for every role: `api` (the default), `worker`, `migrate`.
+FROM oven/bun:1.4.5
+
+WORKDIR /app
+
+# The embedded servers stay out: a container gets its Postgres and NATS by DATABASE_URL and NATS_URL.
+COPY package.json bun.lock bunfig.toml ./
+RUN bun install --frozen-lockfile --production --omit=optional
+
+COPY drizzle ./drizzle
+COPY src ./src
+
+# Bun keeps at most 256 requests in flight unless told otherwise before it starts; 65535 is the most that it takes.
+ENV NODE_ENV=production \
+    HOST=0.0.0.0 \
+    BUN_CONFIG_MAX_HTTP_REQUESTS=65535
+
+USER bun
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["bun", "src/main.ts"]
+CMD ["api"]

@@ -1,0 +1,50 @@
+// The HTTP API, put together. `listen` it, or call `handle` with a Request.
+
+import { Elysia } from "elysia";
+import { authPlugin } from "./auth.ts";
+import { deliveryRoutes } from "./deliveries.ts";
+import { docsRoutes } from "./docs.ts";
+import { echoRoutes } from "./echo.ts";
+import { eventTypeRoutes } from "./event-types.ts";
+import { eventRoutes } from "./events.ts";
+import { loginRoutes, testTokenRoutes } from "./login.ts";
+import { PLUGIN_DOCUMENT_PATH, swaggerPlugin, tidied } from "./openapi.ts";
+import type { ApiDeps } from "./ports.ts";
+import { registrationRoutes } from "./registration.ts";
+import { requestPlugin } from "./requests.ts";
+import { statusRoutes } from "./status.ts";
+import { subscriberRoutes } from "./subscribers.ts";
+import { userRoutes } from "./users.ts";
+import { webhookRoutes } from "./webhooks.ts";
+
+/** Bun's own bound, past which it answers without a body. Ours is far below, and says so properly. */
+const BUN_BODY_BYTES_MAX = 1024 * 1024 * 1024;
+const IDLE_TIMEOUT_S = 60;
+
+export function createApiApp(deps: ApiDeps) {
+  const auth = authPlugin(deps);
+  const v1 = new Elysia({ prefix: "/api/v1", normalize: false })
+    .use(loginRoutes(deps))
+    .use(testTokenRoutes(auth))
+    .use(registrationRoutes(deps))
+    .use(userRoutes(deps, auth))
+    .use(echoRoutes())
+    .use(webhookRoutes(deps, auth))
+    .use(subscriberRoutes(deps, auth))
+    .use(eventRoutes(deps, auth))
+    .use(eventTypeRoutes(auth))
+    .use(deliveryRoutes(deps, auth));
+  const app = new Elysia({
+    normalize: false,
+    serve: { maxRequestBodySize: BUN_BODY_BYTES_MAX, idleTimeout: IDLE_TIMEOUT_S },
+  })
+    .use(requestPlugin(deps))
+    .use(swaggerPlugin(deps.settings.version))
+    .use(statusRoutes(deps))
+    .use(v1);
+  const document = async () => {
+    const answer = await app.handle(new Request(`http://localhost${PLUGIN_DOCUMENT_PATH}`));
+    return JSON.stringify(tidied(await answer.json()));
+  };
+  return app.use(docsRoutes(document));
+}

@@ -1,0 +1,40 @@
+// Who is calling. Every request asks Postgres once, by primary key: a token of a deleted or inactive user, or from before
+// a password change, ends with the next request. Runs before the rest of a request is validated.
+
+import { Elysia } from "elysia";
+import { findUser, type User } from "../db/users.ts";
+import { DomainError } from "../domain/error.ts";
+import type { ApiDeps } from "./ports.ts";
+import { type Jwt, readToken, tokenPlugin } from "./tokens.ts";
+
+/** Gives the routes of the instance that uses it a `caller`. */
+export function authPlugin(deps: ApiDeps) {
+  return new Elysia({ name: "fairpost.auth" })
+    .use(tokenPlugin(deps.settings.jwtSecret))
+    .derive({ as: "scoped" }, async ({ jwt, request }) => ({
+      caller: await callerOf(deps, jwt, request.headers.get("authorization")),
+    }));
+}
+
+export type Auth = ReturnType<typeof authPlugin>;
+
+/** Throws unauthenticated, and inactive_user. */
+export async function callerOf(
+  deps: Pick<ApiDeps, "db" | "clock">,
+  tokens: Jwt,
+  authorization: string | null,
+): Promise<User> {
+  const token = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
+  if (token === undefined) throw unauthenticated("Sign in, and send the token as `Authorization: Bearer ...`.");
+  const claims = await readToken(tokens, token, deps.clock.now());
+  if (claims === undefined) throw unauthenticated("The token is not valid, or has expired.");
+  const user = await findUser(deps.db, claims.userId);
+  if (user === undefined || user.tokenVersion !== claims.version)
+    throw unauthenticated("The token is not valid any more.");
+  if (!user.isActive) throw new DomainError("inactive_user", "This user is inactive.");
+  return user;
+}
+
+function unauthenticated(detail: string): DomainError {
+  return new DomainError("unauthenticated", detail);
+}

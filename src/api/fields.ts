@@ -1,0 +1,94 @@
+// Building blocks of the requests' schemas. Values of a query are texts to the validator, and what the documentation
+// says of them stands under `x-docs` (api/openapi.ts puts it in their place).
+
+import { type TProperties, Type } from "@sinclair/typebox";
+import { EVENT_TYPE_LENGTH_MAX, EVENT_TYPE_PATTERN } from "../domain/event-type.ts";
+import { invalid } from "../domain/error.ts";
+
+const UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
+/** No spaces or controls, one @, a dot in the domain: what an SMTP server would at least consider. */
+const EMAIL_PATTERN =
+  '^[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+@[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+\\.[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+$';
+/** RFC 5321: 254 characters in all. */
+const EMAIL_LENGTH_MAX = 254;
+
+/** Unknown members are ignored. */
+export function fields<Properties extends TProperties>(properties: Properties, options: { example?: unknown } = {}) {
+  return Type.Object(properties, { additionalProperties: true, ...options });
+}
+
+export function oneOf<const Values extends readonly string[]>(values: Values, description?: string) {
+  return Type.Unsafe<Values[number]>(
+    Type.String({
+      pattern: `^(${values.join("|")})$`,
+      "x-message": `One of: ${values.join(", ")}`,
+      "x-docs": { type: "string", enum: [...values], ...(description === undefined ? {} : { description }) },
+    }),
+  );
+}
+
+export function nullable<Schema extends ReturnType<typeof Type.String>>(schema: Schema) {
+  return Type.Union([schema, Type.Null()]);
+}
+
+export const uuid = (description: string) =>
+  Type.String({
+    pattern: UUID_PATTERN,
+    "x-message": "Not a UUID",
+    "x-docs": { type: "string", format: "uuid", description },
+  });
+
+export const idParams = (what: string) => fields({ id: uuid(`The id of the ${what}.`) });
+
+export const email = () =>
+  Type.String({ pattern: EMAIL_PATTERN, maxLength: EMAIL_LENGTH_MAX, "x-message": "Not an e-mail address" });
+
+export const eventType = (description: string) =>
+  Type.String({
+    pattern: EVENT_TYPE_PATTERN,
+    maxLength: EVENT_TYPE_LENGTH_MAX,
+    description,
+    "x-message": "Not an event type: lower-case words joined by dots, such as order.paid",
+  });
+
+/** Text in a query: percent-encoding can bring in a NUL, which Postgres refuses. */
+export const queryText = (description: string) =>
+  Type.String({
+    maxLength: 200,
+    pattern: "^[^\\u0000]*$",
+    description,
+    "x-message": "Up to 200 characters, no U+0000",
+  });
+
+export const queryFlag = (description: string) =>
+  Type.Unsafe<"true" | "false">(
+    Type.String({
+      pattern: "^(true|false)$",
+      "x-message": "true or false",
+      "x-docs": { type: "boolean", description, default: false },
+    }),
+  );
+
+export const queryInteger = (docs: { minimum: number; maximum: number; default: number; description: string }) =>
+  Type.String({
+    pattern: "^[0-9]{1,10}$",
+    "x-message": `A whole number from ${docs.minimum} to ${docs.maximum}`,
+    "x-docs": { type: "integer", ...docs },
+  });
+
+const INSTANT_PATTERN = "^\\d{4}-\\d\\d-\\d\\d[Tt ]\\d\\d:\\d\\d(:\\d\\d(\\.\\d{1,9})?)?([Zz]|[+-]\\d\\d:\\d\\d)$";
+
+export const queryInstant = (description: string) =>
+  Type.String({
+    pattern: INSTANT_PATTERN,
+    "x-message": "Not an RFC 3339 instant, such as 2025-01-31T12:00:00Z",
+    "x-docs": { type: "string", format: "date-time", description },
+  });
+
+/** The instant in `text`. The pattern lets the 31st of February pass, and Postgres has no year 0. */
+export function instantOf(path: string, text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const instant = new Date(text.replace(" ", "T").toUpperCase());
+  if (Number.isNaN(instant.getTime()) || instant.getUTCFullYear() < 1) throw invalid(path, "Not an instant");
+  return instant;
+}

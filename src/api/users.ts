@@ -1,0 +1,204 @@
+// Accounts. Everyone manages their own; a superuser manages all. To everyone else another user does not exist.
+
+import type { Static } from "@sinclair/typebox";
+import { Elysia } from "elysia";
+import { deleteUser, findUser, listUsers, updateUser, type User, type UserChange } from "../db/users.ts";
+import { DomainError, invalid, notFound } from "../domain/error.ts";
+import type { UserId } from "../domain/ids.ts";
+import type { Auth } from "./auth.ts";
+import { jsonBody } from "./body.ts";
+import { fields, idParams } from "./fields.ts";
+import { modelRef, operation, pageOfModel } from "./operation.ts";
+import { pageOf, pageQuery } from "./paging.ts";
+import type { ApiDeps } from "./ports.ts";
+import { AccountChange, NewPassword, OwnChange } from "./user-fields.ts";
+import { userView } from "./views.ts";
+
+const user = { status: 200, description: "The user", schema: modelRef("User") };
+const gone = { status: 204, description: "Done" };
+const deletion =
+  "Its webhooks are deleted and their pending deliveries cancelled. A superuser cannot delete itself. Not reversible.";
+
+export function userRoutes(deps: ApiDeps, auth: Auth) {
+  const { db } = deps;
+  return new Elysia({ prefix: "/users" })
+    .use(auth)
+    .get(
+      "/",
+      async ({ caller, query }) => {
+        const page = pageOf(query);
+        if (!caller.isSuperuser) return { data: page.skip === 0 ? [userView(caller)] : [], count: 1 };
+        const { data, count } = await listUsers(db, page);
+        return { data: data.map(userView), count };
+      },
+      {
+        query: fields(pageQuery),
+        detail: operation({
+          id: "list_users",
+          tag: "users",
+          summary: "List users",
+          description: "A superuser sees all of them, everyone else themselves.",
+          answer: { status: 200, description: "Users", schema: pageOfModel("User") },
+          takes: "parameters",
+        }),
+      },
+    )
+    .get("/me", ({ caller }) => userView(caller), {
+      detail: operation({ id: "get_me", tag: "users", summary: "Show oneself", answer: user }),
+    })
+    .patch("/me", async ({ caller, body }) => userView(await changed(deps, caller.id, ownChange(body))), {
+      parse: jsonBody,
+      body: OwnChange,
+      detail: operation({
+        id: "update_me",
+        tag: "users",
+        summary: "Change oneself",
+        answer: user,
+        errors: ["conflict"],
+        takes: "body",
+      }),
+    })
+    .delete(
+      "/me",
+      async ({ caller, set }) => {
+        await remove(deps, caller, caller.id);
+        set.status = 204;
+      },
+      {
+        parse: "none",
+        detail: operation({
+          id: "delete_me",
+          tag: "users",
+          summary: "Delete oneself",
+          description: deletion,
+          answer: gone,
+          errors: ["forbidden"],
+        }),
+      },
+    )
+    .patch(
+      "/me/password",
+      async ({ caller, body, set }) => {
+        if (!(await deps.passwords.verify(body.current_password, caller.passwordHash))) {
+          throw new DomainError("bad_credentials", "The current password is not right.");
+        }
+        if (body.new_password === body.current_password) {
+          throw invalid("body.new_password", "The new password has to be another one.");
+        }
+        await changed(deps, caller.id, { passwordHash: await deps.passwords.hash(body.new_password) });
+        set.status = 204;
+      },
+      {
+        parse: jsonBody,
+        body: NewPassword,
+        detail: operation({
+          id: "change_password",
+          tag: "users",
+          summary: "Change one's password",
+          description: "Ends every token that was issued before, the one of this request too.",
+          answer: gone,
+          errors: ["bad_credentials"],
+          takes: "body",
+        }),
+      },
+    )
+    .get("/:id", async ({ caller, params }) => userView(await visibleUser(deps, caller, params.id)), {
+      params: idParams("user"),
+      detail: operation({
+        id: "get_user",
+        tag: "users",
+        summary: "Show a user",
+        answer: user,
+        errors: ["not_found"],
+        takes: "parameters",
+      }),
+    })
+    .patch(
+      "/:id",
+      async ({ caller, params, body }) => {
+        const { id } = await visibleUser(deps, caller, params.id);
+        if (!caller.isSuperuser && hasRestricted(body)) {
+          throw new DomainError(
+            "forbidden",
+            "Only a superuser may change flags, or a password without the current one.",
+          );
+        }
+        return userView(await changed(deps, id, { ...ownChange(body), ...(await restrictedChange(deps, body)) }));
+      },
+      {
+        parse: jsonBody,
+        params: idParams("user"),
+        body: AccountChange,
+        detail: operation({
+          id: "update_user",
+          tag: "users",
+          summary: "Change a user",
+          answer: user,
+          errors: ["forbidden", "not_found", "conflict"],
+          takes: "body",
+        }),
+      },
+    )
+    .delete(
+      "/:id",
+      async ({ caller, params, set }) => {
+        await remove(deps, caller, (await visibleUser(deps, caller, params.id)).id);
+        set.status = 204;
+      },
+      {
+        parse: "none",
+        params: idParams("user"),
+        detail: operation({
+          id: "delete_user",
+          tag: "users",
+          summary: "Delete a user",
+          description: deletion,
+          answer: gone,
+          errors: ["forbidden", "not_found"],
+          takes: "parameters",
+        }),
+      },
+    );
+}
+
+async function visibleUser(deps: ApiDeps, caller: User, id: string): Promise<User> {
+  if (id.toLowerCase() === caller.id) return caller;
+  const found = caller.isSuperuser ? await findUser(deps.db, id as UserId) : undefined;
+  if (found === undefined) throw notFound("user");
+  return found;
+}
+
+function hasRestricted(body: Static<typeof AccountChange>): boolean {
+  return body.is_active !== undefined || body.is_superuser !== undefined || body.password !== undefined;
+}
+
+/** Members are named one by one: bodies hold whatever callers sent besides. */
+function ownChange(body: Static<typeof OwnChange>): UserChange {
+  return {
+    ...(body.email === undefined ? {} : { email: body.email }),
+    ...(body.full_name === undefined ? {} : { fullName: body.full_name }),
+  };
+}
+
+async function restrictedChange(deps: ApiDeps, body: Static<typeof AccountChange>): Promise<UserChange> {
+  return {
+    ...(body.is_active === undefined ? {} : { isActive: body.is_active }),
+    ...(body.is_superuser === undefined ? {} : { isSuperuser: body.is_superuser }),
+    ...(body.password === undefined ? {} : { passwordHash: await deps.passwords.hash(body.password) }),
+  };
+}
+
+async function changed(deps: ApiDeps, id: UserId, change: UserChange): Promise<User> {
+  const updated = await updateUser(deps.db, id, change);
+  if (updated === undefined) throw notFound("user");
+  return updated;
+}
+
+async function remove(deps: ApiDeps, caller: User, id: UserId): Promise<void> {
+  if (caller.isSuperuser && id === caller.id) {
+    throw new DomainError("forbidden", "A superuser cannot delete itself.");
+  }
+  const webhookIds = await deleteUser(deps.db, id);
+  if (webhookIds === undefined) throw notFound("user");
+  for (const webhookId of webhookIds) deps.onWebhookChanged(webhookId);
+}

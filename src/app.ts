@@ -1,0 +1,293 @@
+// The composition root: the one file that knows everybody. It makes the parts of each role and introduces them.
+
+import manifest from "../package.json";
+import { createApiApp } from "./api/app.ts";
+import { ensureFirstSuperuser } from "./api/first-superuser.ts";
+import type { Config } from "./config.ts";
+import { errorCodeOf, openDatabase } from "./db/database.ts";
+import { disableWebhook, listEndpointSettings, shutGate } from "./db/endpoints.ts";
+import { checkDeliveries, recordResults } from "./db/results.ts";
+import { Attempts } from "./delivery/attempt.ts";
+import { EndpointCache } from "./delivery/endpoint-cache.ts";
+import { HeldMessages } from "./delivery/held.ts";
+import { type EndpointKey, Intake } from "./delivery/intake.ts";
+import type { Held } from "./delivery/ports.ts";
+import { Recorder } from "./delivery/recorder.ts";
+import { Tenures } from "./delivery/tenures.ts";
+import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { API_QUERY_TIMEOUT_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
+import { ALL_PARTITIONS } from "./domain/partition.ts";
+import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
+import { createCipher } from "./lib/cipher.ts";
+import { systemClock } from "./lib/clock.ts";
+import { RawJson } from "./lib/json.ts";
+import { createPasswords } from "./lib/password.ts";
+import { systemRandom } from "./lib/random.ts";
+import { type Service, ServiceGroup } from "./lib/service.ts";
+import { createLog, describeError } from "./observe/log.ts";
+import { Counters, prometheusText, type Sample } from "./observe/metrics.ts";
+import { AcceptEvents } from "./publish/accept-events.ts";
+import { AccountPriorities } from "./publish/account-priority.ts";
+import { Announcer } from "./publish/announce.ts";
+import { Housekeeping } from "./publish/housekeeping.ts";
+import { Outgoing } from "./publish/outgoing.ts";
+import { Refill } from "./publish/refill.ts";
+import { StreamKeeper } from "./publish/stream-keeper.ts";
+import { TableKeeper } from "./publish/table-keeper.ts";
+import { createSender } from "./sender/send.ts";
+import { Bus } from "./stream/bus.ts";
+import { NatsLink } from "./stream/connection.ts";
+import { lastSequence } from "./stream/inspect.ts";
+import { PartitionIntake } from "./stream/partition-intake.ts";
+import { Publisher } from "./stream/publisher.ts";
+
+const clock = systemClock;
+const random = systemRandom;
+
+/** What every role has: its log, its connections, and the way into the stream. */
+function createFoundation(config: Config, role: "api" | "worker", context: Record<string, unknown>) {
+  const log = createLog(config.logLevel, { role, ...context });
+  const { observe } = log;
+  const database = openDatabase({
+    url: config.databaseUrl,
+    clock,
+    connectionsMax: role === "api" ? 10 : 4,
+    queryTimeoutMs: role === "api" ? API_QUERY_TIMEOUT_MS : WORKER_QUERY_TIMEOUT_MS,
+    queriesMax: 2_000,
+    applicationName: `fairpost ${role}`,
+  });
+  const link = new NatsLink({ url: config.natsUrl, name: `fairpost ${role}`, clock });
+  link.listen({
+    connected: (server) => observe("nats.connected", { server }),
+    disconnected: (server) => observe("nats.disconnected", { server }),
+  });
+  const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
+  const publisher = new Publisher(link);
+  const outgoing = new Outgoing({ publisher, keeper, database, clock, observe });
+  const announcer = new Announcer({ outgoing, clock, observe });
+  const priorities = new AccountPriorities(database, clock);
+  const acceptance = new AcceptEvents({ database, priorities, announcer, clock });
+  const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
+  const cipher = createCipher(config.secretsKey);
+  const counters = new Counters();
+  const bus = new Bus(link);
+  return { log, observe, database, link, keeper, publisher, outgoing, acceptance, sender, cipher, counters, bus };
+}
+
+type Foundation = ReturnType<typeof createFoundation>;
+
+export function createApi(config: Config): Service {
+  const foundation = createFoundation(config, "api", { pid: process.pid });
+  const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus, publisher } =
+    foundation;
+  const passwords = createPasswords({ concurrencyMax: 2, waitingMax: 64 });
+
+  const processSamples = (): Sample[] => [
+    ...counters.samples(),
+    { name: "fairpost_publishes_outstanding", labels: { role: "api" }, value: publisher.outstanding },
+    { name: "fairpost_nats_connected", labels: { role: "api" }, value: link.connection === undefined ? 0 : 1 },
+    { name: "fairpost_memory_bytes", labels: { role: "api" }, value: process.memoryUsage.rss() },
+  ];
+  const app = createApiApp({
+    db: database,
+    acceptance,
+    passwords,
+    cipher,
+    clock,
+    observe,
+    settings: { jwtSecret: config.jwtSecret, registration: config.registration, version: manifest.version },
+    checkTarget: (url, userId) => sender.checkTarget(url, userId),
+    readiness: {
+      postgres: () =>
+        database
+          .run(() => database.sql`SELECT 1`)
+          .then(
+            () => true,
+            () => false,
+          ),
+      nats: () => keeper.ensured !== undefined,
+    },
+    metrics: async () => prometheusText([...processSamples(), ...((await bus.collectMetrics()).flat() as Sample[])]),
+    onWebhookChanged: (webhookId) => bus.announceWebhookChanged(webhookId),
+  });
+  const http: Service = {
+    name: "http",
+    async start() {
+      const { firstSuperuser } = config;
+      if (firstSuperuser !== undefined) {
+        const { email, password } = firstSuperuser;
+        if (await ensureFirstSuperuser(database, passwords, email, password)) observe("superuser.created", { email });
+      }
+      app.listen({ port: config.port, hostname: config.host });
+      observe("service.started", { role: "api", url: `http://${config.host}:${config.port}` });
+    },
+    async stop() {
+      await app.server?.stop();
+    },
+  };
+  return grouped("api", foundation, [link, keeper, outgoing, acceptance, http]);
+}
+
+export function createWorker(config: Config): Service {
+  const workerId = Bun.randomUUIDv7();
+  const foundation = createFoundation(config, "worker", { worker: workerId, pid: process.pid });
+  const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus } = foundation;
+  const { sql } = database;
+
+  const held = new HeldMessages(clock);
+  const recorder = new Recorder({
+    clock,
+    observe,
+    write: (results) => database.run(() => recordResults(sql, results)),
+    read: (ids) => database.run(() => checkDeliveries(sql, ids)),
+    isRefusal: (error) => /^2[23]/.test(errorCodeOf(error) ?? ""),
+  });
+  const endpoints = new EndpointCache({
+    clock,
+    observe,
+    async load(ids) {
+      const settings = await database.run(() => listEndpointSettings(sql, ids));
+      return settings.map((endpoint) => ({
+        ...endpoint,
+        secrets: endpoint.secrets.map((secret) => cipher.decrypt(secret, endpoint.webhookId)),
+      }));
+    },
+    shutGate: (webhookId, forMs) => database.run(() => shutGate(sql, webhookId, forMs)),
+    async disable(webhookId, reason) {
+      const isNew = await database.run(() => disableWebhook(sql, webhookId, reason));
+      bus.announceWebhookChanged(webhookId);
+      return isNew;
+    },
+    async announceDisabled({ webhookId, userId, url }, reason) {
+      const data = new RawJson(JSON.stringify({ webhook: { id: webhookId, url }, reason }));
+      await acceptance.publishEvent({ userId, type: "webhook.disabled", data, notTo: webhookId });
+    },
+  });
+  bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));
+  const dispatcher = new Dispatcher<EndpointKey, Priority, Held>({
+    weights: PRIORITY_WEIGHTS,
+    slots: config.workerConcurrency,
+    mayStart: () => recorder.hasRoom(),
+  });
+  const attempts = new Attempts({
+    clock,
+    random,
+    observe,
+    endpoints,
+    sender,
+    log: recorder,
+    held,
+    retrySchedule: config.retryScheduleS,
+    attemptTimeoutMs: config.attemptTimeoutMs,
+    onLeftStream: (route) => refill.messageLeft(route),
+    onRecorded: () => dispatcher.poke(),
+    onOutcome: (outcome) => counters.add("fairpost_attempts_total", { worker: workerId, outcome: outcome.kind }),
+  });
+  const intake = new Intake({
+    clock,
+    observe,
+    held,
+    log: recorder,
+    endpoints,
+    attempts,
+    onReady: (actor) => dispatcher.ready(actor, actor.key.userId),
+  });
+  const refill = new Refill({
+    database,
+    link,
+    outgoing,
+    clock,
+    observe,
+    isHeld: (id) => held.has(id),
+    hasAppetite: () => held.count < HELD_MESSAGES_MAX / 2 && held.bytes < HELD_BYTES_MAX / 2,
+  });
+  const tableKeeper = new TableKeeper({ database, link, keeper, clock, observe, isHeld: (id) => held.has(id) });
+  const tenures = new Tenures({
+    clock,
+    observe,
+    intake,
+    held,
+    pull(partition, receive) {
+      const connection = link.connection;
+      if (connection === undefined) throw new Error("not connected to NATS");
+      const onUnreadable = (subject: string, seq: number, error: unknown) =>
+        observe("message.unreadable", { subject, seq, error: describeError(error) });
+      return new PartitionIntake({ connection, partition, clock, receive, onUnreadable });
+    },
+    onBegin(partition) {
+      refill.own(partition);
+      tableKeeper.own(partition);
+    },
+    onEnd(partition) {
+      refill.disown(partition);
+      tableKeeper.disown(partition);
+    },
+  });
+  const ownership: Service = {
+    name: "ownership",
+    start() {
+      link.listen({ connected: () => {}, disconnected: () => tenures.streamIsUnknown() });
+      keeper.onEnsured(({ epoch, connectionGeneration }) => {
+        const connection = link.connection;
+        if (connection === undefined) return;
+        lastSequence(connection).then(
+          (lastSeq) => tenures.streamIs({ epoch, lastSeq, connectionGeneration }),
+          () => keeper.look(),
+        );
+      });
+      const always = { isCurrent: () => true, lasts: () => true };
+      for (const partition of ALL_PARTITIONS) tenures.gain(partition, always, "the only worker");
+      observe("service.started", { role: "worker" });
+      return Promise.resolve();
+    },
+    async stop() {
+      await Promise.all(tenures.partitions.map((partition) => tenures.release(partition, "stopping")));
+      await attempts.settled();
+      await recorder.drain();
+    },
+  };
+  bus.answerMetrics((): Sample[] => {
+    const labels = { worker: workerId };
+    const waiting = [...intake.actors.cells()].reduce((sum, actor) => sum + actor.mailbox.size, 0);
+    return [
+      ...counters.samples(),
+      { name: "fairpost_partitions", labels, value: tenures.partitions.length },
+      { name: "fairpost_requests_in_flight", labels, value: dispatcher.inFlight },
+      { name: "fairpost_messages_held", labels, value: held.count },
+      { name: "fairpost_messages_held_bytes", labels, value: held.bytes },
+      { name: "fairpost_mailbox_depth", labels, value: waiting },
+      { name: "fairpost_endpoint_actors", labels, value: intake.actors.size },
+      { name: "fairpost_results_waiting", labels, value: recorder.waiting },
+      { name: "fairpost_memory_bytes", labels: { role: "worker", ...labels }, value: process.memoryUsage.rss() },
+    ];
+  });
+  const housekeeping = new Housekeeping({ database, clock, observe, retentionDays: config.retentionDays });
+  return grouped("worker", foundation, [
+    link,
+    keeper,
+    outgoing,
+    acceptance,
+    held,
+    intake.actors,
+    refill,
+    tableKeeper,
+    housekeeping,
+    ownership,
+  ]);
+}
+
+/** The role's services between its database, which closes last but for the log. */
+function grouped(role: string, { log, observe, database }: Foundation, services: readonly Service[]): Service {
+  const last: Service = {
+    name: "database",
+    start: () => Promise.resolve(),
+    async stop() {
+      await database.close();
+      observe("service.stopped", { role });
+      log.flush();
+    },
+  };
+  return new ServiceGroup(role, [last, ...services], (service, error) =>
+    observe("stop.failed", { service, error: describeError(error) }),
+  );
+}

@@ -1,0 +1,160 @@
+// Acceptance: events, and one delivery per matching active webhook, written by one statement. Its commit is the moment
+// from which nothing is lost.
+
+import type { DeliveryId, EventId, SubscriberId, UserId, WebhookId } from "../domain/ids.ts";
+import { PUBLISH_GRACE_MS } from "../domain/limits.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { PayloadPieces } from "../domain/payload.ts";
+import type { Priority } from "../domain/priority.ts";
+import type { SubscriberStatus } from "../domain/subscriber.ts";
+import type { Sql } from "./database.ts";
+
+/** An event about to be accepted. `patterns`: what a webhook's list must hold one of; `onlyTo` goes past them. */
+export type EventRow = {
+  id: EventId;
+  user_id: UserId;
+  type: string;
+  priority: Priority;
+  pieces: PayloadPieces;
+  patterns: readonly string[];
+  only_to: WebhookId | null;
+  not_to: WebhookId | null;
+};
+
+export type SubscriberRow = {
+  id: SubscriberId;
+  user_id: UserId;
+  email: string;
+  first_name: string | null;
+  last_name: string | null;
+  tags: readonly string[];
+  /** JSON text. */
+  custom_fields: string;
+  status: SubscriberStatus;
+};
+
+export type AcceptedEvent = { id: EventId; payload: string; created_at: string };
+
+export type AcceptedDelivery = {
+  id: DeliveryId;
+  event_id: EventId;
+  webhook_id: WebhookId;
+  partition: Partition;
+  /** False: the endpoint has a backlog or its gate is shut; refill takes the delivery in its turn. */
+  publish: boolean;
+};
+
+export type Accepted = { events: AcceptedEvent[]; deliveries: AcceptedDelivery[] };
+
+/** The instant of acceptance as it stands in payloads: RFC 3339, milliseconds, UTC. */
+const NOW_TEXT = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+// `accepted` must name a CTE with the columns of `new_events` that are to be written.
+const FAN_OUT = `
+  written AS (
+    INSERT INTO events (id, user_id, type, priority, payload)
+    SELECT id, user_id, type, priority, array_to_string(pieces, ${NOW_TEXT}) FROM accepted
+    RETURNING id, payload, created_at
+  ),
+  matched AS (
+    SELECT a.id AS event_id, a.user_id, a.type, a.priority, w.id AS webhook_id, w.partition,
+      NOT (a.priority = ANY (p.backlog)) AND coalesce(p.open_until <= now(), true) AS publish
+    FROM accepted a
+    JOIN webhooks w ON w.user_id = a.user_id AND w.deleted_at IS NULL AND w.is_active
+      AND CASE WHEN a.only_to IS NULL THEN w.events && a.patterns ELSE w.id = a.only_to END
+      AND w.id IS DISTINCT FROM a.not_to
+    JOIN endpoints p ON p.webhook_id = w.id
+  ),
+  fanned_out AS (
+    INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
+    SELECT uuid_v7(), event_id, webhook_id, user_id, partition, priority, type,
+      CASE WHEN publish THEN now() + interval '${PUBLISH_GRACE_MS} milliseconds' ELSE now() END
+    FROM matched
+    RETURNING id, event_id, webhook_id, partition
+  )`;
+
+const EVENT_COLUMNS = `(id uuid, user_id uuid, type text, priority text, pieces text[], patterns text[],
+  only_to uuid, not_to uuid)`;
+
+// One row: the events and the deliveries as JSON, in their own words.
+const ANSWER = `
+  SELECT
+    (SELECT json_agg(json_build_object('id', id, 'payload', payload, 'created_at', created_at)) FROM written) AS events,
+    (SELECT json_agg(json_build_object('id', f.id, 'event_id', f.event_id, 'webhook_id', f.webhook_id,
+        'partition', f.partition, 'publish', m.publish))
+      FROM fanned_out f JOIN matched m USING (event_id, webhook_id)) AS deliveries`;
+
+const ACCEPT_EVENTS = `
+  WITH accepted AS (SELECT * FROM json_to_recordset($1::json) AS e${EVENT_COLUMNS}),
+  ${FAN_OUT}
+  ${ANSWER}`;
+
+/** Runs as a statement of its own, or inside the caller's transaction. */
+export async function acceptEvents(sql: Sql, events: readonly EventRow[]): Promise<Accepted> {
+  const [row] = await sql.unsafe(ACCEPT_EVENTS, [JSON.stringify(events)], { prepare: true });
+  return readAnswer(row);
+}
+
+// Ordered by the unique key, so that two statements with the same e-mails wait for each other instead of deadlocking.
+const ACCEPT_SUBSCRIBERS = `
+  WITH given AS (
+    SELECT * FROM json_to_recordset($1::json) AS s(id uuid, user_id uuid, email text, first_name text, last_name text,
+      tags text[], custom_fields text, status text)
+  ),
+  known AS (SELECT g.* FROM given g JOIN users u ON u.id = g.user_id AND u.deleted_at IS NULL),
+  created AS (
+    INSERT INTO subscribers (id, user_id, email, first_name, last_name, tags, custom_fields, status)
+    SELECT id, user_id, email, first_name, last_name, tags, custom_fields::json, status FROM known
+    ORDER BY user_id, lower(email)
+    ON CONFLICT (user_id, lower(email)) DO NOTHING
+    RETURNING id, created_at
+  ),
+  accepted AS (
+    SELECT e.id, e.user_id, e.type, e.priority, e.pieces, e.patterns, e.only_to, e.not_to
+    FROM json_to_recordset($2::json) AS e(id uuid, user_id uuid, type text, priority text, pieces text[],
+      patterns text[], only_to uuid, not_to uuid, subscriber_id uuid)
+    JOIN created c ON c.id = e.subscriber_id
+  ),
+  ${FAN_OUT},
+  answer AS (${ANSWER})
+  SELECT answer.*,
+    (SELECT json_agg(id) FROM known) AS known,
+    (SELECT json_agg(json_build_object('id', id, 'created_at', created_at)) FROM created) AS created
+  FROM answer`;
+
+export type AcceptedSubscribers = Accepted & {
+  /** Subscribers whose user exists; one that is known but not created has a taken e-mail. */
+  known: ReadonlySet<SubscriberId>;
+  created: ReadonlyMap<SubscriberId, Date>;
+};
+
+/** Creates what can be created of `subscribers`, and accepts the event of each that was. */
+export async function acceptSubscribers(
+  sql: Sql,
+  subscribers: readonly SubscriberRow[],
+  events: readonly (EventRow & { subscriber_id: SubscriberId })[],
+): Promise<AcceptedSubscribers> {
+  const [row] = await sql.unsafe(ACCEPT_SUBSCRIBERS, [JSON.stringify(subscribers), JSON.stringify(events)], {
+    prepare: true,
+  });
+  const known: SubscriberId[] = row?.["known"] ?? [];
+  const created: { id: SubscriberId; created_at: string }[] = row?.["created"] ?? [];
+  return {
+    ...readAnswer(row),
+    known: new Set(known),
+    created: new Map(created.map(({ id, created_at }) => [id, new Date(created_at)])),
+  };
+}
+
+function readAnswer(row: Record<string, unknown> | undefined): Accepted {
+  return {
+    events: (row?.["events"] ?? []) as AcceptedEvent[],
+    deliveries: (row?.["deliveries"] ?? []) as AcceptedDelivery[],
+  };
+}
+
+/** Whether `userId` has more than `most` subscribers; reads at most one row more than that. */
+export async function hasMoreSubscribersThan(sql: Sql, userId: UserId, most: number): Promise<boolean> {
+  const rows = await sql`SELECT 1 FROM subscribers WHERE user_id = ${userId} OFFSET ${most} LIMIT 1`;
+  return rows.length > 0;
+}

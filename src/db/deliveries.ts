@@ -1,0 +1,115 @@
+// Deliveries as the API reads them, and the replay. The delivery side writes them in batches of its own.
+
+import { and, asc, desc, eq, ne, sql } from "drizzle-orm";
+import type { DeliveryStatus } from "../domain/delivery.ts";
+import { DomainError, notFound } from "../domain/error.ts";
+import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
+import type { Database } from "./database.ts";
+import { inWindow, type Window } from "./pages.ts";
+import { attempts, deliveries, webhooks } from "./schema.ts";
+
+export type Delivery = typeof deliveries.$inferSelect;
+export type Attempt = typeof attempts.$inferSelect;
+
+export type DeliveryFilter = {
+  status?: DeliveryStatus | undefined;
+  webhookId?: WebhookId | undefined;
+  eventType?: string | undefined;
+};
+
+/** Attempts that one answer lists: a delivery that is replayed for ever must not become a long page. */
+const ATTEMPTS_LISTED_MAX = 1_000;
+
+const owned = (userId: UserId, id: DeliveryId) => and(eq(deliveries.id, id), eq(deliveries.userId, userId));
+
+export async function findDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery | undefined> {
+  const rows = await db.run(() => db.orm.select().from(deliveries).where(owned(userId, id)));
+  return rows[0];
+}
+
+/** Newest first; `hasMore` says whether any are left after them. */
+export async function listDeliveries(
+  db: Database,
+  userId: UserId,
+  filter: DeliveryFilter,
+  window: Window,
+): Promise<{ data: Delivery[]; hasMore: boolean }> {
+  const where = and(
+    eq(deliveries.userId, userId),
+    filter.status && eq(deliveries.status, filter.status),
+    filter.webhookId && eq(deliveries.webhookId, filter.webhookId),
+    filter.eventType === undefined ? undefined : eq(deliveries.eventType, filter.eventType),
+    inWindow(deliveries.id, deliveries.createdAt, window),
+  );
+  const rows = await db.run(() =>
+    db.orm
+      .select()
+      .from(deliveries)
+      .where(where)
+      .orderBy(desc(deliveries.id))
+      .limit(window.limit + 1),
+  );
+  return { data: rows.slice(0, window.limit), hasMore: rows.length > window.limit };
+}
+
+/** Oldest first, up to `limit`. */
+export async function listDeliveriesOfEvent(
+  db: Database,
+  userId: UserId,
+  eventId: EventId,
+  limit: number,
+): Promise<Delivery[]> {
+  const where = and(eq(deliveries.eventId, eventId), eq(deliveries.userId, userId));
+  return db.run(() => db.orm.select().from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit));
+}
+
+/** In the order in which they were made. */
+export async function listAttempts(db: Database, deliveryId: DeliveryId): Promise<Attempt[]> {
+  return db.run(() =>
+    db.orm
+      .select()
+      .from(attempts)
+      .where(eq(attempts.deliveryId, deliveryId))
+      .orderBy(asc(attempts.attempt), asc(attempts.id))
+      .limit(ATTEMPTS_LISTED_MAX),
+  );
+}
+
+/**
+ * Starts the delivery's schedule again, in the lane `low`; attempt numbers go on. The generation rises, so that messages
+ * and results of its past no longer count. Throws not_found, and conflict while it is pending or its webhook is off.
+ */
+export async function replayDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery> {
+  const rows = await db.run(() =>
+    db.orm
+      .update(deliveries)
+      .set({
+        status: "pending",
+        generation: sql`${deliveries.generation} + 1`,
+        streamSeq: null,
+        streamEpoch: null,
+        dueAt: sql`now()`,
+        pendingSince: sql`now()`,
+        scheduleBase: sql`${deliveries.attemptCount}`,
+        completedAt: null,
+        priority: "low",
+      })
+      .where(and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`))
+      .returning(),
+  );
+  return rows[0] ?? refuseReplay(db, userId, id);
+}
+
+function activeWebhook(db: Database) {
+  return db.orm
+    .select({ id: webhooks.id })
+    .from(webhooks)
+    .where(and(eq(webhooks.id, deliveries.webhookId), webhooks.isActive, sql`${webhooks.deletedAt} IS NULL`));
+}
+
+async function refuseReplay(db: Database, userId: UserId, id: DeliveryId): Promise<never> {
+  const delivery = await findDelivery(db, userId, id);
+  if (delivery === undefined) throw notFound("delivery");
+  if (delivery.status === "pending") throw new DomainError("conflict", "This delivery is pending already.");
+  throw new DomainError("conflict", "The webhook of this delivery is inactive or deleted: nothing is sent to it.");
+}

@@ -1,0 +1,102 @@
+// The delivery side's view of webhooks: the settings that an attempt needs, the gate, and mass changes in chunks.
+
+import type { UserId, WebhookId } from "../domain/ids.ts";
+import { MASS_CHANGE_ROWS_MAX } from "../domain/limits.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { Sql } from "./database.ts";
+
+export type EndpointSettings = {
+  webhookId: WebhookId;
+  userId: UserId;
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  maxInFlight: number;
+  /** The webhook is active, and neither it nor its user is deleted. */
+  isActive: boolean;
+  /** Live signing secrets, newest first, still encrypted. */
+  secrets: readonly Buffer[];
+  /** Deliveries pending since before then are to be cancelled; milliseconds since the epoch. */
+  cancelBefore: number | null;
+  /** Milliseconds until the gate opens; 0 when it is open. */
+  gateOpensInMs: number;
+};
+
+/** One per webhook that exists, deleted ones included. */
+export async function listEndpointSettings(sql: Sql, ids: readonly WebhookId[]): Promise<EndpointSettings[]> {
+  const rows = await sql.unsafe(
+    `SELECT w.id, w.user_id, w.url, w.headers, w.max_in_flight,
+       w.is_active AND w.deleted_at IS NULL AND u.deleted_at IS NULL AS is_active,
+       extract(epoch FROM p.cancel_before) * 1000 AS cancel_before,
+       greatest(0, extract(epoch FROM p.open_until - now()) * 1000) AS gate_opens_in_ms,
+       ARRAY(SELECT encode(s.ciphertext, 'base64') FROM webhook_secrets s
+         WHERE s.webhook_id = w.id AND (s.expires_at IS NULL OR s.expires_at > now())
+         ORDER BY s.created_at DESC) AS secrets
+     FROM webhooks w JOIN users u ON u.id = w.user_id JOIN endpoints p ON p.webhook_id = w.id
+     WHERE w.id = ANY ($1::uuid[])`,
+    [[...ids]],
+    { prepare: true },
+  );
+  return rows.map((row) => ({
+    webhookId: row["id"],
+    userId: row["user_id"],
+    url: row["url"],
+    headers: row["headers"],
+    maxInFlight: row["max_in_flight"],
+    isActive: row["is_active"],
+    secrets: (row["secrets"] as string[]).map((text) => Buffer.from(text, "base64")),
+    cancelBefore: row["cancel_before"] === null ? null : Number(row["cancel_before"]),
+    gateOpensInMs: Math.ceil(Number(row["gate_opens_in_ms"] ?? 0)),
+  }));
+}
+
+/** Shuts the gate for `forMs` from now on, unless it is shut for longer already. */
+export async function shutGate(sql: Sql, webhookId: WebhookId, forMs: number): Promise<void> {
+  await sql`UPDATE endpoints SET open_until = greatest(open_until, now() + ${forMs} * interval '1 millisecond')
+    WHERE webhook_id = ${webhookId}`;
+}
+
+/** Disables a webhook and marks its pending deliveries for cancellation. False: it was disabled already. */
+export async function disableWebhook(sql: Sql, webhookId: WebhookId, reason: string): Promise<boolean> {
+  const rows = await sql`
+    WITH disabled AS (
+      UPDATE webhooks SET is_active = false, disabled_reason = ${reason}, updated_at = now()
+      WHERE id = ${webhookId} AND is_active AND deleted_at IS NULL RETURNING id
+    )
+    UPDATE endpoints SET cancel_before = now() WHERE webhook_id IN (SELECT id FROM disabled) RETURNING webhook_id`;
+  return rows.length > 0;
+}
+
+export type Cancellation = { webhookId: WebhookId; partition: Partition; before: string };
+
+/** Endpoints of a partition whose pending deliveries are to be cancelled. `before` has Postgres' full precision. */
+export async function listCancellations(sql: Sql, partition: Partition): Promise<Cancellation[]> {
+  const rows = await sql`SELECT webhook_id, cancel_before::text AS before FROM endpoints
+    WHERE partition = ${partition} AND cancel_before IS NOT NULL LIMIT 100`;
+  return rows.map((row) => ({ webhookId: row["webhook_id"], partition, before: row["before"] }));
+}
+
+/** Cancels up to a chunk of the deliveries of one webhook that are pending since before the mark; says how many. */
+export async function cancelPending(sql: Sql, { webhookId, partition, before }: Cancellation): Promise<number> {
+  const pending = sql`SELECT id FROM deliveries WHERE partition = ${partition} AND webhook_id = ${webhookId}
+    AND status = 'pending' AND pending_since <= ${before}::text::timestamptz`;
+  // Waiting ones and those in the stream each have an index of their own.
+  const rows = await sql`
+    WITH chosen AS (
+      (${pending} AND stream_seq IS NULL LIMIT ${MASS_CHANGE_ROWS_MAX})
+      UNION ALL
+      (${pending} AND stream_seq IS NOT NULL LIMIT ${MASS_CHANGE_ROWS_MAX})
+    ),
+    locked AS (
+      SELECT d.id FROM deliveries d JOIN chosen USING (id) WHERE d.status = 'pending'
+      ORDER BY d.id LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE OF d
+    )
+    UPDATE deliveries d SET status = 'cancelled', completed_at = now(), stream_seq = NULL, stream_epoch = NULL
+    FROM locked l WHERE d.id = l.id RETURNING d.id`;
+  return rows.length;
+}
+
+/** The cancellation is done; a newer mark stays. */
+export async function clearCancellation(sql: Sql, { webhookId, before }: Cancellation): Promise<void> {
+  await sql`UPDATE endpoints SET cancel_before = NULL
+    WHERE webhook_id = ${webhookId} AND cancel_before = ${before}::text::timestamptz`;
+}

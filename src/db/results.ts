@@ -1,0 +1,150 @@
+// What workers write of deliveries: the results of attempts, and the notes of where a delivery is in the stream. Every
+// write is fenced by status and generation, and locks its rows in id order first.
+
+import type { AttemptId, DeliveryId } from "../domain/ids.ts";
+import type { Sql } from "./database.ts";
+
+export type AttemptRow = {
+  id: AttemptId;
+  attempt: number;
+  statusCode: number | null;
+  latencyMs: number;
+  error: string | null;
+  responseBody: string | null;
+};
+
+/** Where a delivery is after its turn. */
+export type Place =
+  | { kind: "completed"; status: "delivered" | "failed" | "cancelled" }
+  /** Stays in the stream under its own message, due again in `delayMs`. */
+  | { kind: "stream"; seq: number; epoch: number; delayMs: number }
+  /** Back in the table with the next generation; `delayMs` null: due as before. */
+  | { kind: "table"; delayMs: number | null };
+
+export type ResultRow = {
+  deliveryId: DeliveryId;
+  generation: number;
+  place: Place;
+  /** What the delivery says of its last turn; null leaves it as it is, or clears it when there was an attempt. */
+  error: string | null;
+  /** null: the turn ended without a request. */
+  attempt: AttemptRow | null;
+  /** How long ago it happened, milliseconds. */
+  agoMs: number;
+};
+
+const RECORD = `
+  WITH given AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::text[])
+      AS g(id, generation, place, delay_ms, seq, epoch, attempt, error)
+  ),
+  locked AS (
+    SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE
+  ),
+  changed AS (
+    UPDATE deliveries d SET
+      status = CASE WHEN g.place IN ('stream', 'table') THEN 'pending' ELSE g.place END,
+      completed_at = CASE WHEN g.place IN ('stream', 'table') THEN NULL ELSE now() END,
+      due_at = CASE WHEN g.delay_ms IS NULL THEN d.due_at ELSE now() + g.delay_ms * interval '1 millisecond' END,
+      stream_seq = g.seq,
+      stream_epoch = g.epoch,
+      generation = d.generation + CASE WHEN g.place = 'table' THEN 1 ELSE 0 END,
+      attempt_count = greatest(d.attempt_count, coalesce(g.attempt, 0)),
+      last_error = CASE WHEN g.attempt IS NULL AND g.error IS NULL THEN d.last_error ELSE g.error END
+    FROM given g JOIN locked l ON l.id = g.id
+    WHERE d.id = g.id AND d.status = 'pending' AND d.generation = g.generation
+  )
+  INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body, created_at)
+  SELECT id, delivery_id, attempt, status_code, latency_ms, error, response_body, now() - ago_ms * interval '1 millisecond'
+  FROM unnest($9::uuid[], $10::uuid[], $11::int[], $12::int[], $13::int[], $14::text[], $15::text[], $16::bigint[])
+    AS a(id, delivery_id, attempt, status_code, latency_ms, error, response_body, ago_ms)
+  ON CONFLICT (id) DO NOTHING`;
+
+/**
+ * Records results in one statement. The attempt rows are kept always, under their own ids; a delivery's row changes
+ * only if it is still pending and of the result's generation. Writing the same results twice changes nothing.
+ */
+export async function recordResults(sql: Sql, results: readonly ResultRow[]): Promise<void> {
+  const tried = results.filter((result) => result.attempt !== null);
+  await sql.unsafe(
+    RECORD,
+    [
+      results.map((result) => result.deliveryId),
+      results.map((result) => result.generation),
+      results.map(({ place }) => (place.kind === "completed" ? place.status : place.kind)),
+      results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs)),
+      results.map(({ place }) => (place.kind === "stream" ? place.seq : null)),
+      results.map(({ place }) => (place.kind === "stream" ? place.epoch : null)),
+      results.map((result) => result.attempt?.attempt ?? null),
+      results.map((result) => result.error),
+      tried.map((result) => result.attempt?.id ?? null),
+      tried.map((result) => result.deliveryId),
+      tried.map((result) => result.attempt?.attempt ?? null),
+      tried.map((result) => result.attempt?.statusCode ?? null),
+      tried.map((result) => result.attempt?.latencyMs ?? null),
+      tried.map((result) => result.attempt?.error ?? null),
+      tried.map((result) => result.attempt?.responseBody ?? null),
+      tried.map((result) => Math.round(result.agoMs)),
+    ],
+    { prepare: true },
+  );
+}
+
+export type SequenceNote = { deliveryId: DeliveryId; generation: number; seq: number; epoch: number };
+
+/** Notes which message carries a delivery. Rows that someone else holds just now are left out: refill finds them. */
+export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): Promise<void> {
+  await sql.unsafe(
+    `WITH given AS (
+       SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[]) AS g(id, generation, seq, epoch)
+     ),
+     locked AS (
+       SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED
+     )
+     UPDATE deliveries d SET stream_seq = g.seq, stream_epoch = g.epoch
+     FROM given g JOIN locked l ON l.id = g.id
+     WHERE d.id = g.id AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation`,
+    [
+      notes.map((note) => note.deliveryId),
+      notes.map((note) => note.generation),
+      notes.map((note) => note.seq),
+      notes.map((note) => note.epoch),
+    ],
+    { prepare: true },
+  );
+}
+
+export type CheckedRow = {
+  status: string;
+  generation: number;
+  attemptCount: number;
+  scheduleBase: number;
+  pendingSince: number;
+  /** Milliseconds until it is due; 0 when it is. */
+  dueInMs: number;
+};
+
+/** The present state of deliveries; one without a row is missing from the answer. */
+export async function checkDeliveries(sql: Sql, ids: readonly DeliveryId[]): Promise<Map<DeliveryId, CheckedRow>> {
+  const rows = await sql.unsafe(
+    `SELECT id, status, generation, attempt_count, schedule_base,
+       extract(epoch FROM pending_since) * 1000 AS pending_since,
+       greatest(0, extract(epoch FROM due_at - now()) * 1000) AS due_in_ms
+     FROM deliveries WHERE id = ANY ($1::uuid[])`,
+    [[...ids]],
+    { prepare: true },
+  );
+  return new Map(
+    rows.map((row) => [
+      row["id"] as DeliveryId,
+      {
+        status: String(row["status"]),
+        generation: Number(row["generation"]),
+        attemptCount: Number(row["attempt_count"]),
+        scheduleBase: Number(row["schedule_base"]),
+        pendingSince: Number(row["pending_since"]),
+        dueInMs: Math.ceil(Number(row["due_in_ms"])),
+      },
+    ]),
+  );
+}

@@ -1,0 +1,62 @@
+// What Postgres knows of the stream: which one its rows speak of, and which rows should be in it.
+
+import type { DeliveryId } from "../domain/ids.ts";
+import { MASS_CHANGE_ROWS_MAX, RECONCILE_AFTER_MS, RECONCILE_ROWS_MAX } from "../domain/limits.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { Sql } from "./database.ts";
+
+export type StreamState = { epoch: number; isNew: boolean };
+
+/** Notes the stream that NATS has. Another creation time than the noted one begins a new epoch. */
+export async function noteStream(sql: Sql, streamCreatedAt: string): Promise<StreamState> {
+  const [known] = await sql`SELECT epoch FROM stream WHERE stream_created_at = ${streamCreatedAt}`;
+  if (known !== undefined) return { epoch: Number(known["epoch"]), isNew: false };
+  const [begun] =
+    await sql`UPDATE stream SET epoch = epoch + 1, stream_created_at = ${streamCreatedAt}, updated_at = now()
+    WHERE stream_created_at IS DISTINCT FROM ${streamCreatedAt} RETURNING epoch`;
+  if (begun !== undefined) return { epoch: Number(begun["epoch"]), isNew: true };
+  const [row] = await sql`SELECT epoch FROM stream`;
+  return { epoch: Number(row?.["epoch"]), isNew: false };
+}
+
+/** Returns up to a chunk of the rows of other epochs to the table; says how many. */
+export async function returnOlderEpochs(sql: Sql, partition: Partition, epoch: number): Promise<number> {
+  const rows = await sql`
+    WITH locked AS (
+      SELECT id FROM deliveries
+      WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL AND stream_epoch <> ${epoch}
+      ORDER BY id LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE SKIP LOCKED
+    )
+    UPDATE deliveries d SET stream_seq = NULL, stream_epoch = NULL, generation = generation + 1
+    FROM locked l WHERE d.id = l.id RETURNING d.id`;
+  return rows.length;
+}
+
+export type InStreamRow = { id: DeliveryId; generation: number; seq: number };
+
+/** Rows that are overdue by far and should be in the stream of `epoch`: the reconciler asks it about them. */
+export async function listOverdueInStream(sql: Sql, partition: Partition, epoch: number): Promise<InStreamRow[]> {
+  const rows = await sql`
+    SELECT id, generation, stream_seq FROM deliveries
+    WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL AND stream_epoch = ${epoch}
+      AND due_at < now() - ${RECONCILE_AFTER_MS} * interval '1 millisecond'
+    ORDER BY due_at LIMIT ${RECONCILE_ROWS_MAX}`;
+  return rows.map((row) => ({ id: row["id"], generation: Number(row["generation"]), seq: Number(row["stream_seq"]) }));
+}
+
+/** Returns rows whose message is gone to the table; fenced by the generation and sequence that were looked up. */
+export async function returnMissing(sql: Sql, missing: readonly InStreamRow[]): Promise<number> {
+  const rows = await sql.unsafe(
+    `WITH given AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS g(id, generation, seq)),
+     locked AS (
+       SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED
+     )
+     UPDATE deliveries d SET stream_seq = NULL, stream_epoch = NULL, generation = d.generation + 1
+     FROM given g JOIN locked l ON l.id = g.id
+     WHERE d.id = g.id AND d.status = 'pending' AND d.generation = g.generation AND d.stream_seq = g.seq
+     RETURNING d.id`,
+    [missing.map((row) => row.id), missing.map((row) => row.generation), missing.map((row) => row.seq)],
+    { prepare: true },
+  );
+  return rows.length;
+}

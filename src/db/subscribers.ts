@@ -1,0 +1,81 @@
+// Subscribers as the API reads them. They are written in publish/, in the statement that makes their events.
+
+import { and, arrayContains, count, desc, eq, ilike, or, sql } from "drizzle-orm";
+import type { SubscriberId, UserId } from "../domain/ids.ts";
+import { RawJson } from "../domain/payload.ts";
+import type { Subscriber, SubscriberStatus } from "../domain/subscriber.ts";
+import type { Database } from "./database.ts";
+import { containing } from "./pages.ts";
+import { subscribers } from "./schema.ts";
+
+export type SubscriberFilter = {
+  search?: string | undefined;
+  status?: SubscriberStatus | undefined;
+  tag?: string | undefined;
+};
+
+/** As text: drizzle would parse the caller's JSON, and lose its numbers and the order of its keys. */
+const customFieldsText = sql<string>`${subscribers.customFields}::text`;
+
+const columns = {
+  id: subscribers.id,
+  userId: subscribers.userId,
+  email: subscribers.email,
+  firstName: subscribers.firstName,
+  lastName: subscribers.lastName,
+  tags: subscribers.tags,
+  customFields: customFieldsText,
+  status: subscribers.status,
+  createdAt: subscribers.createdAt,
+  updatedAt: subscribers.updatedAt,
+};
+
+export async function findSubscriber(db: Database, userId: UserId, id: SubscriberId): Promise<Subscriber | undefined> {
+  const where = and(eq(subscribers.id, id), eq(subscribers.userId, userId));
+  const rows = await db.run(() => db.orm.select(columns).from(subscribers).where(where));
+  return rows.map(toSubscriber)[0];
+}
+
+/** Newest first; `count` is the number of all that match. */
+export async function listSubscribers(
+  db: Database,
+  userId: UserId,
+  filter: SubscriberFilter,
+  page: { skip: number; limit: number },
+): Promise<{ data: Subscriber[]; count: number }> {
+  const where = matching(userId, filter);
+  const [rows, counted] = await Promise.all([
+    db.run(() =>
+      db.orm
+        .select(columns)
+        .from(subscribers)
+        .where(where)
+        .orderBy(desc(subscribers.id))
+        .offset(page.skip)
+        .limit(page.limit),
+    ),
+    db.run(() => db.orm.select({ count: count() }).from(subscribers).where(where)),
+  ]);
+  return { data: rows.map(toSubscriber), count: counted[0]?.count ?? 0 };
+}
+
+function matching(userId: UserId, { search, status, tag }: SubscriberFilter) {
+  const pattern = search === undefined ? undefined : containing(search);
+  return and(
+    eq(subscribers.userId, userId),
+    status && eq(subscribers.status, status),
+    tag === undefined ? undefined : arrayContains(subscribers.tags, [tag]),
+    pattern === undefined
+      ? undefined
+      : or(
+          ilike(subscribers.email, pattern),
+          ilike(subscribers.firstName, pattern),
+          ilike(subscribers.lastName, pattern),
+          ilike(sql`concat_ws(' ', ${subscribers.firstName}, ${subscribers.lastName})`, pattern),
+        ),
+  );
+}
+
+function toSubscriber(row: Omit<Subscriber, "customFields"> & { customFields: string }): Subscriber {
+  return { ...row, customFields: new RawJson(row.customFields) };
+}

@@ -1,0 +1,108 @@
+// Accounts. Deletion is soft: the row stays for what refers to it, and the e-mail is free again.
+
+import { and, asc, count, eq, isNull, sql } from "drizzle-orm";
+import { DomainError } from "../domain/error.ts";
+import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
+import { type Database, isUniqueViolation } from "./database.ts";
+import { endpoints, users, webhooks } from "./schema.ts";
+
+export type User = typeof users.$inferSelect;
+
+export type NewUser = {
+  email: string;
+  passwordHash: string;
+  fullName: string | null;
+  isActive: boolean;
+  isSuperuser: boolean;
+};
+
+export type UserChange = Partial<NewUser>;
+
+const present = (id: UserId) => and(eq(users.id, id), isNull(users.deletedAt));
+
+/** Throws conflict for a taken e-mail, whatever its case. */
+export async function insertUser(db: Database, user: NewUser): Promise<User> {
+  const rows = await orEmailTaken(
+    db.run(() =>
+      db.orm
+        .insert(users)
+        .values({ id: newId<UserId>(), ...user })
+        .returning(),
+    ),
+  );
+  return rows[0] as User;
+}
+
+export async function findUser(db: Database, id: UserId): Promise<User | undefined> {
+  const rows = await db.run(() => db.orm.select().from(users).where(present(id)));
+  return rows[0];
+}
+
+export async function findUserByEmail(db: Database, email: string): Promise<User | undefined> {
+  const hasEmail = and(sql`lower(${users.email}) = lower(${email})`, isNull(users.deletedAt));
+  const rows = await db.run(() => db.orm.select().from(users).where(hasEmail));
+  return rows[0];
+}
+
+export async function listUsers(
+  db: Database,
+  page: { skip: number; limit: number },
+): Promise<{ data: User[]; count: number }> {
+  const where = isNull(users.deletedAt);
+  const [data, counted] = await Promise.all([
+    db.run(() => db.orm.select().from(users).where(where).orderBy(asc(users.id)).offset(page.skip).limit(page.limit)),
+    db.run(() => db.orm.select({ count: count() }).from(users).where(where)),
+  ]);
+  return { data, count: counted[0]?.count ?? 0 };
+}
+
+/** A new password ends the tokens of older ones. Throws conflict for a taken e-mail; undefined for an unknown user. */
+export async function updateUser(db: Database, id: UserId, change: UserChange): Promise<User | undefined> {
+  const tokenVersion = change.passwordHash === undefined ? {} : { tokenVersion: sql`${users.tokenVersion} + 1` };
+  const rows = await orEmailTaken(
+    db.run(() =>
+      db.orm
+        .update(users)
+        .set({ ...change, ...tokenVersion, updatedAt: sql`now()` })
+        .where(present(id))
+        .returning(),
+    ),
+  );
+  return rows[0];
+}
+
+/**
+ * Deletes the user and its webhooks, whose pending deliveries the workers then cancel. Returns the ids of those
+ * webhooks; undefined for an unknown user.
+ */
+export async function deleteUser(db: Database, id: UserId): Promise<WebhookId[] | undefined> {
+  return db.run(() =>
+    db.orm.transaction(async (tx) => {
+      const deleted = await tx
+        .update(users)
+        .set({ deletedAt: sql`now()`, updatedAt: sql`now()` })
+        .where(present(id))
+        .returning({ id: users.id });
+      if (deleted.length === 0) return undefined;
+      const ended = await tx
+        .update(webhooks)
+        .set({ deletedAt: sql`now()`, isActive: false })
+        .where(and(eq(webhooks.userId, id), isNull(webhooks.deletedAt)))
+        .returning({ id: webhooks.id });
+      await tx
+        .update(endpoints)
+        .set({ cancelBefore: sql`now()` })
+        .where(eq(endpoints.userId, id));
+      return ended.map((webhook) => webhook.id);
+    }),
+  );
+}
+
+async function orEmailTaken<Result>(written: Promise<Result>): Promise<Result> {
+  try {
+    return await written;
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new DomainError("conflict", "A user with this e-mail exists already.");
+    throw error;
+  }
+}

@@ -1,0 +1,147 @@
+// The due query: deliveries that wait in the table and whose turn has come. It is at once the outbox relay, the overflow
+// valve, the long-retry timer, the backlog of a held-back endpoint and the recovery after a lost stream.
+
+import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { Priority } from "../domain/priority.ts";
+import type { Sql } from "./database.ts";
+
+/** One endpoint's deliveries of one priority: what a subject of the stream holds. */
+export type Lane = { webhookId: WebhookId; priority: Priority };
+
+/** A lane and how many more messages of it the stream takes. */
+export type LaneRoom = Lane & { room: number };
+
+/** How far a lane has been read: dead index entries before it need not be walked over again. */
+export type Bookmark = { dueAt: string; id: DeliveryId };
+
+export type DueRow = {
+  id: DeliveryId;
+  eventId: EventId;
+  eventType: string;
+  webhookId: WebhookId;
+  userId: UserId;
+  partition: Partition;
+  priority: Priority;
+  generation: number;
+  attemptCount: number;
+  scheduleBase: number;
+  /** Milliseconds since the epoch. */
+  pendingSince: number;
+  bookmark: Bookmark;
+  payload: string;
+};
+
+const WAITING = `status = 'pending' AND stream_seq IS NULL`;
+
+const DUE_COLUMNS = `d.id, d.event_id, d.event_type, d.webhook_id, d.user_id, d.partition, d.priority, d.generation,
+  d.attempt_count, d.schedule_base, extract(epoch FROM d.pending_since) * 1000 AS pending_since,
+  d.due_at::text AS due_at, e.payload`;
+
+// A shut gate lets nothing through; a half-open circuit one delivery.
+const GATE = `CASE WHEN p.open_until > now() THEN 0 WHEN p.circuit <> 'closed' THEN 1 ELSE 1000000 END`;
+
+/**
+ * Walks the lanes of a partition that have waiting rows, one index probe each, from behind `after` on.
+ * $1 partition, $2/$3 the lane to start behind, $4 lanes at the most.
+ */
+const LANES = `
+  WITH RECURSIVE lanes AS (
+    (SELECT webhook_id, priority, 1 AS n FROM deliveries
+      WHERE partition = $1 AND ${WAITING} AND (webhook_id, priority) > ($2::uuid, $3::text)
+      ORDER BY webhook_id, priority LIMIT 1)
+    UNION ALL
+    SELECT next.webhook_id, next.priority, l.n + 1 FROM lanes l, LATERAL (
+      SELECT webhook_id, priority FROM deliveries
+      WHERE partition = $1 AND ${WAITING} AND (webhook_id, priority) > (l.webhook_id, l.priority)
+      ORDER BY webhook_id, priority LIMIT 1) next
+    WHERE l.n < $4
+  )
+  SELECT webhook_id, priority FROM lanes`;
+
+/** Lanes with waiting rows, due or not, in index order, from behind `after` on. */
+export async function listWaitingLanes(
+  sql: Sql,
+  partition: Partition,
+  after: Lane | undefined,
+  lanesMax: number,
+): Promise<Lane[]> {
+  const rows = await sql.unsafe(
+    LANES,
+    [partition, after?.webhookId ?? "00000000-0000-0000-0000-000000000000", after?.priority ?? "", lanesMax],
+    { prepare: true },
+  );
+  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"] }));
+}
+
+const DUE_OF_LANES = `
+  SELECT ${DUE_COLUMNS}
+  FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::uuid[])
+    AS l(webhook_id, priority, room, after_due_at, after_id)
+  JOIN endpoints p ON p.webhook_id = l.webhook_id
+  CROSS JOIN LATERAL (
+    SELECT * FROM deliveries d
+    WHERE d.partition = $1 AND d.webhook_id = l.webhook_id AND d.priority = l.priority AND d.${WAITING}
+      AND d.due_at <= now() AND (d.due_at, d.id) > (l.after_due_at, l.after_id)
+    ORDER BY d.due_at, d.id
+    LIMIT least(l.room, ${GATE})
+  ) d
+  JOIN events e ON e.id = d.event_id`;
+
+const BEGINNING: Bookmark = {
+  dueAt: "-infinity",
+  id: "00000000-0000-0000-0000-000000000000" as DeliveryId,
+};
+
+/** The oldest due rows of each lane, at most its room. */
+export async function listDue(
+  sql: Sql,
+  partition: Partition,
+  lanes: readonly (LaneRoom & { after?: Bookmark | undefined })[],
+): Promise<DueRow[]> {
+  const rows = await sql.unsafe(
+    DUE_OF_LANES,
+    [
+      partition,
+      lanes.map((lane) => lane.webhookId),
+      lanes.map((lane) => lane.priority),
+      lanes.map((lane) => lane.room),
+      lanes.map((lane) => (lane.after ?? BEGINNING).dueAt),
+      lanes.map((lane) => (lane.after ?? BEGINNING).id),
+    ],
+    { prepare: true },
+  );
+  return rows.map((row) => ({
+    id: row["id"],
+    eventId: row["event_id"],
+    eventType: row["event_type"],
+    webhookId: row["webhook_id"],
+    userId: row["user_id"],
+    partition: row["partition"],
+    priority: row["priority"],
+    generation: row["generation"],
+    attemptCount: row["attempt_count"],
+    scheduleBase: row["schedule_base"],
+    pendingSince: Number(row["pending_since"]),
+    bookmark: { dueAt: row["due_at"], id: row["id"] },
+    payload: row["payload"],
+  }));
+}
+
+/** Tells the API to leave a lane's new deliveries to refill, or to publish them itself again. */
+export async function setBacklog(sql: Sql, lane: Lane, hasBacklog: boolean): Promise<void> {
+  if (hasBacklog) {
+    await sql`UPDATE endpoints SET backlog = array_append(backlog, ${lane.priority})
+      WHERE webhook_id = ${lane.webhookId} AND NOT (${lane.priority} = ANY (backlog))`;
+  } else {
+    await sql`UPDATE endpoints SET backlog = array_remove(backlog, ${lane.priority})
+      WHERE webhook_id = ${lane.webhookId} AND ${lane.priority} = ANY (backlog)`;
+  }
+}
+
+/** Lanes of a partition that are marked as having a backlog. */
+export async function listBacklogs(sql: Sql, partition: Partition): Promise<Lane[]> {
+  const rows = await sql`SELECT webhook_id, unnest(backlog) AS priority FROM endpoints
+    WHERE partition = ${partition} AND backlog <> '{}'`;
+  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"] }));
+}

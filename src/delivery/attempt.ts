@@ -1,0 +1,148 @@
+// One turn of a delivery, read from top to bottom: guard → (resolve → sign → POST) → decide → record → settle. The
+// promise of `take` ends with the request, so that the endpoint's next one can begin while the result is recorded.
+
+import { scheduleLengthMs } from "../domain/backoff.ts";
+import type { Route } from "../domain/delivery.ts";
+import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import { partitionName } from "../domain/partition.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Random } from "../lib/random.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import type { HeldMessages } from "./held.ts";
+import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
+import { type Decision, decide, settle, type Turn } from "./settle.ts";
+
+export type AttemptOptions = {
+  clock: Clock;
+  random: Random;
+  observe: Observe;
+  endpoints: Endpoints;
+  sender: Sender;
+  log: DeliveryLog;
+  held: HeldMessages;
+  /** Seconds between attempts. */
+  retrySchedule: readonly number[];
+  attemptTimeoutMs: number;
+  /** A message of this lane was acked: there is room for another. */
+  onLeftStream(route: Route): void;
+  /** A turn has been recorded and answered for. */
+  onRecorded(): void;
+  onOutcome(outcome: Outcome): void;
+};
+
+/** How much longer than its schedule a delivery may live: retries wait their turn behind others. */
+const EXPIRY_SLACK_MS = 24 * 3_600_000;
+
+/** Settings that cannot be read just now (Postgres is away) are asked for again after this. */
+const UNREADABLE_PAUSE_MS = 2_000;
+
+export class Attempts {
+  readonly #options: AttemptOptions;
+  readonly #settling = new Set<Promise<void>>();
+  readonly #expiresAfterMs: number;
+
+  constructor(options: AttemptOptions) {
+    this.#options = options;
+    this.#expiresAfterMs = scheduleLengthMs(options.retrySchedule) + EXPIRY_SLACK_MS;
+  }
+
+  /** Resolves when the request, if there was one, has ended. */
+  async take(held: Held): Promise<void> {
+    let endpoint: Endpoint | undefined;
+    try {
+      endpoint = await this.#options.endpoints.find(held.message.webhookId);
+    } catch {
+      return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
+    }
+    if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
+    const refusal = this.#guard(held, endpoint);
+    if (refusal !== undefined) return this.end(held, refusal);
+    // The deadline rule: checked at the last moment, with nothing between it and the request.
+    if (!held.tenure.mayStartRequest(this.#options.attemptTimeoutMs)) {
+      return this.end(held, { kind: "postponed", delayMs: 0 });
+    }
+    const outcome = await this.#post(held, endpoint as Endpoint);
+    this.#options.onOutcome(outcome);
+    this.#tellEndpoint(endpoint as Endpoint, outcome);
+    this.end(held, { kind: "attempted", outcome });
+  }
+
+  /** Resolves when everything begun has been recorded and answered for. */
+  async settled(): Promise<void> {
+    while (this.#settling.size > 0) await Promise.allSettled(this.#settling);
+  }
+
+  #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
+    const { clock, endpoints } = this.#options;
+    if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
+    if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
+    if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
+    if (endpoints.gateOpensInMs(endpoint.webhookId) > 0) return { kind: "handed_back" };
+    return undefined;
+  }
+
+  #post({ message }: Held, endpoint: Endpoint): Promise<Outcome> {
+    return this.#options.sender.send({
+      url: endpoint.url,
+      headers: endpoint.headers,
+      secrets: endpoint.secrets,
+      eventId: message.eventId,
+      userId: message.userId,
+      payload: message.payload,
+      timeoutMs: this.#options.attemptTimeoutMs,
+    });
+  }
+
+  #tellEndpoint(endpoint: Endpoint, outcome: Outcome): void {
+    const heldBackMs = holdsBackEndpoint(outcome);
+    if (heldBackMs !== null && heldBackMs > 0) this.#options.endpoints.shutGate(endpoint.webhookId, heldBackMs);
+    if (outcome.kind === "gone") this.#options.endpoints.disable(endpoint, "the receiver answered 410 Gone");
+  }
+
+  /** Settles in the background: a turn's end holds nobody up. */
+  end(held: Held, turn: Turn): void {
+    const { retrySchedule, random, log, held: all, onLeftStream, onRecorded } = this.#options;
+    const decision = decide(held, turn, retrySchedule, random);
+    const settling = settle(held, decision, log, all).then(
+      () => {
+        this.#settling.delete(settling);
+        if (decision.answer.kind === "ack") onLeftStream(held.message);
+        onRecorded();
+      },
+      () => {
+        // Not recorded: neither acked nor naked, so the stream brings it again, and its row is checked then.
+        this.#settling.delete(settling);
+        all.remove(held);
+      },
+    );
+    this.#settling.add(settling);
+    this.#observe(held, turn, decision);
+  }
+
+  #observe({ message }: Held, turn: Turn, { result, answer }: Decision): void {
+    const { observe } = this.#options;
+    const { deliveryId, webhookId } = message;
+    if (turn.kind === "cancelled") {
+      observe("delivery.cancelled", { delivery_id: deliveryId, webhook_id: webhookId, reason: "webhook not active" });
+    } else if (turn.kind === "obsolete") {
+      observe("delivery.dropped", { delivery_id: deliveryId, reason: "obsolete message" });
+    }
+    if (turn.kind !== "attempted" || result?.attempt == null) return;
+    const { place, attempt } = result;
+    observe("delivery.attempted", {
+      delivery_id: deliveryId,
+      event_id: message.eventId,
+      event_type: message.eventType,
+      webhook_id: webhookId,
+      user_id: message.userId,
+      priority: message.priority,
+      partition: partitionName(message.partition),
+      attempt: attempt.attempt,
+      status: place.kind === "completed" ? place.status : "pending",
+      status_code: attempt.statusCode,
+      error: attempt.error,
+      latency_ms: attempt.latencyMs,
+      next_in_ms: place.kind === "completed" ? null : answer.kind === "nak" ? answer.delayMs : place.delayMs,
+    });
+  }
+}

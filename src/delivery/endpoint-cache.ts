@@ -1,0 +1,112 @@
+// What attempts need to know of webhooks, from memory: loaded together, believed for a short while, forgotten at once
+// when a change is announced.
+
+import type { WebhookId } from "../domain/ids.ts";
+import { WEBHOOK_CACHE_ENTRIES_MAX, WEBHOOK_CACHE_MS } from "../domain/limits.ts";
+import { Batcher } from "../lib/batcher.ts";
+import type { Clock } from "../lib/clock.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
+import type { Endpoint, Endpoints } from "./ports.ts";
+
+export type LoadedEndpoint = Endpoint & { gateOpensInMs: number };
+
+export type EndpointCacheOptions = {
+  clock: Clock;
+  observe: Observe;
+  load(ids: readonly WebhookId[]): Promise<readonly LoadedEndpoint[]>;
+  shutGate(webhookId: WebhookId, forMs: number): Promise<void>;
+  /** False: it was disabled already. */
+  disable(webhookId: WebhookId, reason: string): Promise<boolean>;
+  /** Tells the webhook's owner, once. */
+  announceDisabled(endpoint: Endpoint, reason: string): Promise<void>;
+};
+
+const LOAD_BATCH_MAX = 500;
+const LOADS_IN_FLIGHT_MAX = 2;
+const LOADS_WAITING_MAX = 50_000;
+
+type Entry = { endpoint: Endpoint | undefined };
+
+export class EndpointCache implements Endpoints {
+  readonly #options: EndpointCacheOptions;
+  readonly #entries: TtlCache<WebhookId, Entry>;
+  /** Monotonic instants at which shut gates open; kept apart from the settings, which are forgotten more often. */
+  readonly #gates = new Map<WebhookId, number>();
+  readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
+
+  constructor(options: EndpointCacheOptions) {
+    this.#options = options;
+    const { clock } = options;
+    this.#entries = new TtlCache({ clock, ttlMs: WEBHOOK_CACHE_MS, entriesMax: WEBHOOK_CACHE_ENTRIES_MAX });
+    this.#loads = new Batcher({
+      clock,
+      sizeMax: LOAD_BATCH_MAX,
+      lingerMs: 1,
+      inFlightMax: LOADS_IN_FLIGHT_MAX,
+      waitingMax: LOADS_WAITING_MAX,
+      async run(ids) {
+        const loaded = new Map(
+          (await options.load([...new Set(ids)])).map((endpoint) => [endpoint.webhookId, endpoint]),
+        );
+        return ids.map((id) => loaded.get(id));
+      },
+    });
+  }
+
+  find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined> {
+    const known = this.#entries.get(webhookId);
+    return known === undefined ? this.#load(webhookId) : known.endpoint;
+  }
+
+  maxInFlight(webhookId: WebhookId): number {
+    return this.#entries.get(webhookId)?.endpoint?.maxInFlight ?? 1;
+  }
+
+  /** A webhook was changed: the next attempt reads it anew. */
+  forget(webhookId: WebhookId): void {
+    this.#entries.delete(webhookId);
+  }
+
+  gateOpensInMs(webhookId: WebhookId): number {
+    const opensAt = this.#gates.get(webhookId);
+    if (opensAt === undefined) return 0;
+    const inMs = opensAt - this.#options.clock.monotonic();
+    if (inMs > 0) return inMs;
+    this.#gates.delete(webhookId);
+    return 0;
+  }
+
+  shutGate(webhookId: WebhookId, forMs: number): void {
+    const { clock, observe } = this.#options;
+    this.#gates.set(webhookId, Math.max(this.#gates.get(webhookId) ?? 0, clock.monotonic() + forMs));
+    observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(forMs) });
+    this.#background("shut gate", this.#options.shutGate(webhookId, forMs));
+  }
+
+  disable(endpoint: Endpoint, reason: string): void {
+    this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
+    this.#background("disable webhook", this.#disable(endpoint, reason));
+  }
+
+  async #disable(endpoint: Endpoint, reason: string): Promise<void> {
+    if (!(await this.#options.disable(endpoint.webhookId, reason))) return;
+    this.#options.observe("webhook.disabled", { webhook_id: endpoint.webhookId, reason });
+    await this.#options.announceDisabled(endpoint, reason);
+  }
+
+  async #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
+    const loaded = await this.#loads.add(webhookId);
+    this.#entries.set(webhookId, { endpoint: loaded });
+    if (loaded !== undefined) {
+      if (loaded.gateOpensInMs > 0) this.#gates.set(webhookId, this.#options.clock.monotonic() + loaded.gateOpensInMs);
+      else this.#gates.delete(webhookId);
+    }
+    return loaded;
+  }
+
+  #background(task: string, work: Promise<void>): void {
+    work.catch((error: unknown) => this.#options.observe("housekeeping.failed", { task, error: describeError(error) }));
+  }
+}

@@ -1,0 +1,91 @@
+// Everything in this worker's hands, by sequence and by delivery: in mailboxes, in flight, or with a result that is not
+// recorded yet. While a message is here the server hears that it is being worked on, and refill leaves its row alone.
+
+import type { Message } from "../domain/delivery.ts";
+import type { DeliveryId } from "../domain/ids.ts";
+import { PROGRESS_INTERVAL_MS } from "../domain/limits.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import type { Held, StreamHandle, Tenure } from "./ports.ts";
+
+/** What a message costs in memory besides its payload, roughly. */
+const OVERHEAD_BYTES = 1_024;
+/** Each message is reported once an interval; looking more often spreads the reports. */
+const LOOKS_PER_INTERVAL = 10;
+
+export class HeldMessages implements Service {
+  readonly name = "held-messages";
+  readonly #clock: Clock;
+  readonly #bySeq = new Map<number, Held>();
+  readonly #byDelivery = new Map<DeliveryId, Held>();
+  #bytes = 0;
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get count(): number {
+    return this.#byDelivery.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  has(deliveryId: DeliveryId): boolean {
+    return this.#byDelivery.has(deliveryId);
+  }
+
+  findBySeq(seq: number): Held | undefined {
+    return this.#bySeq.get(seq);
+  }
+
+  findByDelivery(deliveryId: DeliveryId): Held | undefined {
+    return this.#byDelivery.get(deliveryId);
+  }
+
+  add(message: Message, handle: StreamHandle, tenure: Tenure): Held {
+    const bytes = message.payload.length + OVERHEAD_BYTES;
+    const held: Held = { message, handle, tenure, bytes, workingAt: this.#clock.monotonic() };
+    this.#bySeq.set(handle.seq, held);
+    this.#byDelivery.set(message.deliveryId, held);
+    this.#bytes += bytes;
+    return held;
+  }
+
+  remove(held: Held): void {
+    if (this.#byDelivery.get(held.message.deliveryId) !== held) return;
+    this.#byDelivery.delete(held.message.deliveryId);
+    if (this.#bySeq.get(held.handle.seq) === held) this.#bySeq.delete(held.handle.seq);
+    this.#bytes -= held.bytes;
+  }
+
+  /** Those of one partition. */
+  ofPartition(partition: Partition): Held[] {
+    return [...this.#byDelivery.values()].filter((held) => held.message.partition === partition);
+  }
+
+  start(): Promise<void> {
+    this.#timer = this.#clock.after(PROGRESS_INTERVAL_MS / LOOKS_PER_INTERVAL, () => {
+      this.reportProgress();
+      void this.start().catch(() => {});
+    });
+    return Promise.resolve();
+  }
+
+  stop(): Promise<void> {
+    this.#timer?.cancel();
+    return Promise.resolve();
+  }
+
+  reportProgress(): void {
+    const now = this.#clock.monotonic();
+    for (const held of this.#byDelivery.values()) {
+      if (now - held.workingAt < PROGRESS_INTERVAL_MS || !held.tenure.isCurrent()) continue;
+      held.workingAt = now;
+      held.handle.working();
+    }
+  }
+}

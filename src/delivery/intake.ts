@@ -1,0 +1,185 @@
+// Where messages from the stream arrive: what is held already, what may be sent unchecked, and what must be compared
+// with its row first. Whatever passes goes into the mailbox of its endpoint's actor.
+
+import { Cell } from "../actor/cell.ts";
+import { Registry } from "../actor/registry.ts";
+import type { Message } from "../domain/delivery.ts";
+import type { UserId, WebhookId } from "../domain/ids.ts";
+import { ACTOR_IDLE_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, UNCHECKED_AGE_MS } from "../domain/limits.ts";
+import type { Partition } from "../domain/partition.ts";
+import type { Priority } from "../domain/priority.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
+import type { Attempts } from "./attempt.ts";
+import type { HeldMessages } from "./held.ts";
+import type { DeliveryLog, DeliveryState, Endpoints, Held, StreamHandle, Tenure } from "./ports.ts";
+import type { Turn } from "./settle.ts";
+
+/** Which endpoint an actor is for. */
+export type EndpointKey = { webhookId: WebhookId; userId: UserId; partition: Partition };
+export type EndpointActor = Cell<EndpointKey, Priority, Held>;
+
+export type IntakeOptions = {
+  clock: Clock;
+  observe: Observe;
+  held: HeldMessages;
+  log: DeliveryLog;
+  endpoints: Endpoints;
+  attempts: Attempts;
+  /** The actor has messages and could handle one. */
+  onReady(actor: EndpointActor): void;
+};
+
+/** A message whose row cannot be read just now, or whose actor crashed, comes again after this. */
+const TROUBLE_PAUSE_MS = 2_000;
+
+export class Intake {
+  readonly actors: Registry<WebhookId, EndpointKey, Priority, Held>;
+  readonly #options: IntakeOptions;
+  /** Of partitions that are being given back. */
+  readonly #parked = new Map<Partition, Held[]>();
+  #handBackAgainAt = 0;
+
+  constructor(options: IntakeOptions) {
+    this.#options = options;
+    this.actors = new Registry({ clock: options.clock, idleMs: ACTOR_IDLE_MS });
+  }
+
+  receive(message: Message, handle: StreamHandle, tenure: Tenure): void {
+    const { held: all, clock } = this.#options;
+    if (!tenure.isCurrent()) return;
+    const sameSeq = all.findBySeq(handle.seq);
+    if (sameSeq?.message.deliveryId === message.deliveryId) {
+      // The server thinks that it was lost: from now on the newer handle answers for it.
+      sameSeq.handle = handle;
+      return;
+    }
+    const sameDelivery = all.findByDelivery(message.deliveryId);
+    if (sameDelivery !== undefined) {
+      // Of two messages of one generation the one in hand answers for both.
+      if (sameDelivery.message.generation === message.generation) handle.ack();
+      else handle.nak(TROUBLE_PAUSE_MS);
+      return;
+    }
+    const held = all.add(message, handle, tenure);
+    if (maySendUnchecked(held, clock.now())) this.#enqueue(held);
+    else this.#check(held);
+    if (all.count > HELD_MESSAGES_MAX || all.bytes > HELD_BYTES_MAX) this.#handBack();
+  }
+
+  /** Begins to give a partition back: what waits, and what still comes, is set aside. What is in flight ends by itself. */
+  park(partition: Partition): void {
+    this.#parked.set(partition, this.#emptyMailboxes(partition));
+  }
+
+  /** Once nothing comes any more: gives back by nak what was set aside. */
+  giveBack(partition: Partition): void {
+    const parked = this.#parked.get(partition) ?? [];
+    this.#parked.delete(partition);
+    for (const held of parked) this.#options.attempts.end(held, { kind: "postponed", delayMs: 0 });
+  }
+
+  /** Drops what waits of a partition that is not ours any more; nothing of it is answered for. */
+  forget(partition: Partition): void {
+    for (const held of this.#emptyMailboxes(partition)) this.#options.held.remove(held);
+  }
+
+  #emptyMailboxes(partition: Partition): Held[] {
+    return [...this.actors.cells()]
+      .filter((actor) => actor.key.partition === partition)
+      .flatMap((actor) => actor.mailbox.drain());
+  }
+
+  #check(held: Held): void {
+    const { log, attempts } = this.#options;
+    log.check(held.message.deliveryId).then(
+      (state) => {
+        const turn = compareWithRow(held, state);
+        if (turn === undefined) this.#enqueue(held);
+        else attempts.end(held, turn);
+      },
+      () => attempts.end(held, { kind: "postponed", delayMs: TROUBLE_PAUSE_MS }),
+    );
+  }
+
+  #enqueue(held: Held): void {
+    const { webhookId, priority, partition } = held.message;
+    if (held.tenure.isDraining) {
+      const parked = this.#parked.get(partition);
+      if (parked === undefined) this.#options.attempts.end(held, { kind: "postponed", delayMs: 0 });
+      else parked.push(held);
+      return;
+    }
+    this.actors.ensure(webhookId, () => this.#createActor(held.message)).tell(priority, held);
+  }
+
+  #createActor({ webhookId, userId, partition }: Message): EndpointActor {
+    const { clock, observe, endpoints, attempts, onReady } = this.#options;
+    return new Cell({
+      key: { webhookId, userId, partition },
+      clock,
+      create: () => ({
+        concurrency: () => endpoints.maxInFlight(webhookId),
+        handle: (held: Held) => attempts.take(held),
+      }),
+      onReady,
+      onCrash: (_, held, error) => {
+        observe("actor.crashed", { webhook_id: webhookId, error: describeError(error) });
+        attempts.end(held, { kind: "postponed", delayMs: TROUBLE_PAUSE_MS });
+      },
+    });
+  }
+
+  /** Too much in hand: the longest mailboxes give their younger half back to the table. */
+  #handBack(): void {
+    const { held: all, attempts, observe, clock } = this.#options;
+    const now = clock.monotonic();
+    if (now < this.#handBackAgainAt) return;
+    this.#handBackAgainAt = now + HAND_BACK_PAUSE_MS;
+    const longestFirst = [...this.actors.cells()].toSorted((a, b) => b.mailbox.size - a.mailbox.size);
+    let excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + HELD_MESSAGES_MAX * HAND_BACK_SHARE;
+    let deliveries = 0;
+    for (const actor of longestFirst) {
+      for (let left = Math.ceil(actor.mailbox.size / 2); left > 0 && excess > 0; left -= 1) {
+        const tail = actor.mailbox.popTail();
+        if (tail === undefined) break;
+        attempts.end(tail, { kind: "handed_back" });
+        excess -= 1;
+        deliveries += 1;
+      }
+      if (excess <= 0) break;
+    }
+    observe("deliveries.handed_back", { deliveries, reason: "too much in hand" });
+  }
+}
+
+/** What is handed back counts as held until it is recorded: no second round before that can have happened. */
+const HAND_BACK_PAUSE_MS = 250;
+
+/** So much more than the excess is handed back that the bound is not met again by the next message. */
+const HAND_BACK_SHARE = 0.1;
+
+/**
+ * Who may be sent unchecked: the first delivery of a message that the API published, young, and published during this
+ * tenure and this connection. Nothing else is sure to be the row's present state.
+ */
+export function maySendUnchecked({ message, handle, tenure }: Held, nowMs: number): boolean {
+  return (
+    handle.deliveryCount === 1 &&
+    message.origin === "accept" &&
+    message.generation === 0 &&
+    nowMs - Math.min(message.pendingSince, handle.storedAt) < UNCHECKED_AGE_MS &&
+    handle.seq > tenure.publishedAfterSeq
+  );
+}
+
+/** What a message's row says of it; undefined: its turn may come, with the row's figures. */
+function compareWithRow(held: Held, state: DeliveryState | undefined): Turn | undefined {
+  if (state?.status !== "pending" || state.generation !== held.message.generation) return { kind: "obsolete" };
+  const { attemptCount, scheduleBase, pendingSince, dueInMs } = state;
+  // Before the first attempt `due_at` is only the grace for the API's own publish.
+  if (dueInMs > 0 && attemptCount > scheduleBase) return { kind: "postponed", delayMs: dueInMs };
+  held.message = { ...held.message, attemptCount, scheduleBase, pendingSince };
+  return undefined;
+}

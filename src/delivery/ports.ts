@@ -1,0 +1,124 @@
+// What the delivery side needs of others, in its own words. app.ts hands the implementations in.
+
+import type { Message } from "../domain/delivery.ts";
+import type { AttemptId, DeliveryId, UserId, WebhookId } from "../domain/ids.ts";
+import type { Outcome } from "../domain/outcome.ts";
+import type { Partition } from "../domain/partition.ts";
+
+/** The time during which this worker owns a partition. */
+export type Tenure = {
+  readonly partition: Partition;
+  /** Of the stream that the tenure pulls from. */
+  readonly epoch: number;
+  /** Messages above this sequence were published during this tenure and this connection; Infinity until it is known. */
+  readonly publishedAfterSeq: number;
+  /** Being given back: nothing new begins. */
+  readonly isDraining: boolean;
+  /** Still ours: what we hold may be answered for. */
+  isCurrent(): boolean;
+  /** Ours for long enough that a request of `timeoutMs` ends before anybody else could start one. */
+  mayStartRequest(timeoutMs: number): boolean;
+};
+
+/** How a message is answered for in the stream. Fire and forget. */
+export type StreamHandle = {
+  readonly seq: number;
+  readonly deliveryCount: number;
+  /** Milliseconds since the epoch, by the server's clock. */
+  readonly storedAt: number;
+  ack(): void;
+  nak(delayMs: number): void;
+  working(): void;
+};
+
+export type Endpoint = {
+  webhookId: WebhookId;
+  userId: UserId;
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  maxInFlight: number;
+  isActive: boolean;
+  /** Live signing secrets in plain, newest first. */
+  secrets: readonly string[];
+  /** Milliseconds since the epoch; null: nothing is to be cancelled. */
+  cancelBefore: number | null;
+};
+
+/** Webhooks' settings and gates, remembered. */
+export interface Endpoints {
+  /** From memory: at once; else read together with others. Undefined when there is no such webhook. */
+  find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined>;
+  /** How many requests the endpoint takes at once, as far as is known: 1 until its settings have been read. */
+  maxInFlight(webhookId: WebhookId): number;
+  /** Milliseconds until the endpoint's gate opens; 0 when it is open. */
+  gateOpensInMs(webhookId: WebhookId): number;
+  /** Shuts the gate, here at once and in the table soon. */
+  shutGate(webhookId: WebhookId, forMs: number): void;
+  /** Disables the webhook, cancels what waits for it, and tells its owner by an event. */
+  disable(endpoint: Endpoint, reason: string): void;
+}
+
+export type SendRequest = {
+  url: string;
+  headers: Readonly<Record<string, string>>;
+  secrets: readonly string[];
+  eventId: string;
+  userId: string;
+  payload: string;
+  timeoutMs: number;
+};
+
+export interface Sender {
+  /** Never rejects for anything that a receiver does. */
+  send(request: SendRequest): Promise<Outcome>;
+}
+
+export type DeliveryState = {
+  status: string;
+  generation: number;
+  attemptCount: number;
+  scheduleBase: number;
+  pendingSince: number;
+  dueInMs: number;
+};
+
+export type Place =
+  | { kind: "completed"; status: "delivered" | "failed" | "cancelled" }
+  | { kind: "stream"; seq: number; epoch: number; delayMs: number }
+  | { kind: "table"; delayMs: number | null };
+
+export type Result = {
+  deliveryId: DeliveryId;
+  generation: number;
+  place: Place;
+  /** What the delivery says of its last turn; null leaves it as it is, or clears it when there was an attempt. */
+  error: string | null;
+  attempt: {
+    id: AttemptId;
+    attempt: number;
+    statusCode: number | null;
+    latencyMs: number;
+    error: string | null;
+    responseBody: string | null;
+  } | null;
+};
+
+/** The deliveries' rows, read and written in batches. */
+export interface DeliveryLog {
+  /** Resolves when the result is committed, however long that takes. */
+  record(result: Result): Promise<void>;
+  /** False while so many results wait that no further request may start. */
+  hasRoom(): boolean;
+  /** The present state of a delivery; undefined when it has no row. */
+  check(deliveryId: DeliveryId): Promise<DeliveryState | undefined>;
+}
+
+/** A message in this worker's hands: from its arrival until it is answered for. */
+export type Held = {
+  message: Message;
+  handle: StreamHandle;
+  readonly tenure: Tenure;
+  readonly bytes: number;
+  /** Monotonic milliseconds of the last sign of life to the server. */
+  workingAt: number;
+};

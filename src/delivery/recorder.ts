@@ -1,0 +1,113 @@
+// Records results in batches and never gives one up: while Postgres is away results wait here, and so do their acks.
+
+import type { DeliveryId } from "../domain/ids.ts";
+import { RESULTS_BATCH_MAX, RESULTS_WAITING_MAX } from "../domain/limits.ts";
+import { Batcher } from "../lib/batcher.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
+import type { DeliveryLog, DeliveryState, Result } from "./ports.ts";
+
+const LINGER_MS = 5;
+const BATCHES_IN_FLIGHT_MAX = 2;
+const RETRY_MIN_MS = 100;
+const RETRY_MAX_MS = 2_000;
+const CHECKS_WAITING_MAX = 50_000;
+
+export type RecorderOptions = {
+  clock: Clock;
+  observe: Observe;
+  /** Writes results in one statement; writing the same ones twice must change nothing. */
+  write(results: readonly (Result & { agoMs: number })[]): Promise<void>;
+  read(ids: readonly DeliveryId[]): Promise<ReadonlyMap<DeliveryId, DeliveryState>>;
+  /** The database understood the statement and refused a value of it: trying again is no use. */
+  isRefusal(error: unknown): boolean;
+};
+
+type Waiting = { result: Result; at: number };
+
+export class Recorder implements DeliveryLog {
+  readonly #options: RecorderOptions;
+  readonly #results: Batcher<Waiting, void>;
+  readonly #checks: Batcher<DeliveryId, DeliveryState | undefined>;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    const { clock } = options;
+    this.#results = new Batcher<Waiting, void>({
+      clock,
+      sizeMax: RESULTS_BATCH_MAX,
+      lingerMs: LINGER_MS,
+      inFlightMax: BATCHES_IN_FLIGHT_MAX,
+      // Requests stop at RESULTS_WAITING_MAX; what was in flight then must still find a place.
+      waitingMax: Number.POSITIVE_INFINITY,
+      run: async (waiting) => {
+        await this.#write(waiting);
+        return waiting.map(() => undefined);
+      },
+    });
+    this.#checks = new Batcher({
+      clock,
+      sizeMax: RESULTS_BATCH_MAX,
+      lingerMs: LINGER_MS,
+      inFlightMax: BATCHES_IN_FLIGHT_MAX,
+      waitingMax: CHECKS_WAITING_MAX,
+      async run(ids) {
+        const states = await options.read(ids);
+        return ids.map((id) => states.get(id));
+      },
+    });
+  }
+
+  /** Results that are not committed yet. */
+  get waiting(): number {
+    return this.#results.size;
+  }
+
+  hasRoom(): boolean {
+    return this.#results.size < RESULTS_WAITING_MAX;
+  }
+
+  record(result: Result): Promise<void> {
+    return this.#results.add({ result, at: this.#options.clock.monotonic() });
+  }
+
+  check(deliveryId: DeliveryId): Promise<DeliveryState | undefined> {
+    return this.#checks.add(deliveryId);
+  }
+
+  drain(): Promise<void> {
+    return this.#results.drain();
+  }
+
+  async #write(waiting: readonly Waiting[]): Promise<void> {
+    const { clock, observe, write, isRefusal } = this.#options;
+    for (let pauseMs = RETRY_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
+      try {
+        await write(waiting.map(({ result, at }) => ({ ...result, agoMs: clock.monotonic() - at })));
+        return;
+      } catch (error) {
+        observe("record.failed", { results: waiting.length, error: describeError(error) });
+        if (isRefusal(error)) {
+          await this.#writeOneByOne(waiting, error);
+          return;
+        }
+        await sleep(clock, pauseMs);
+      }
+    }
+  }
+
+  /** One value that Postgres refuses must not hold the others up: it is recorded without what the receiver said. */
+  async #writeOneByOne(waiting: readonly Waiting[], error: unknown): Promise<void> {
+    if (waiting.length > 1) {
+      for (const one of waiting) await this.#write([one]);
+      return;
+    }
+    const { attempt, ...result } = (waiting[0] as Waiting).result;
+    const isBare = attempt === null || attempt.responseBody === null;
+    if (isBare) throw error;
+    await this.#write([
+      { result: { ...result, attempt: { ...attempt, responseBody: null } }, at: (waiting[0] as Waiting).at },
+    ]);
+  }
+}

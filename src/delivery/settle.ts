@@ -1,0 +1,103 @@
+// The one place that decides what becomes of a delivery after its turn, and what the stream is told: ack, nak or table.
+// Always in this order: decide, record, and only then answer the stream.
+
+import { retryDelayMs } from "../domain/backoff.ts";
+import { type AttemptId, newId } from "../domain/ids.ts";
+import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
+import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import type { Random } from "../lib/random.ts";
+import { unreachable } from "../lib/unreachable.ts";
+import type { HeldMessages } from "./held.ts";
+import type { DeliveryLog, Held, Place, Result } from "./ports.ts";
+
+/** How a turn ended. */
+export type Turn =
+  | { kind: "attempted"; outcome: Outcome }
+  /** The webhook or its user is gone, or was switched off. */
+  | { kind: "cancelled" }
+  /** Older than its whole schedule. */
+  | { kind: "expired" }
+  /** Not its turn after all (the gate is shut, or the worker holds too much): back to the table, due as before. */
+  | { kind: "handed_back" }
+  /** The row says that this message is of the past: no row, not pending, another generation. */
+  | { kind: "obsolete" }
+  /** Not yet, or not here: the stream brings it again in `delayMs`, and the row is checked then. */
+  | { kind: "postponed"; delayMs: number };
+
+export type Decision = {
+  /** What is to be recorded first; null: the row stays as it is. */
+  result: Result | null;
+  answer: { kind: "ack" } | { kind: "nak"; delayMs: number };
+};
+
+export function decide(held: Held, turn: Turn, schedule: readonly number[], random: Random): Decision {
+  switch (turn.kind) {
+    case "attempted": {
+      const place = placeAfter(held, turn.outcome, schedule, random);
+      const attempt = attemptOf(held, turn.outcome);
+      return {
+        result: { ...identityOf(held), place, attempt, error: attempt.error },
+        answer: place.kind === "stream" ? { kind: "nak", delayMs: place.delayMs } : { kind: "ack" },
+      };
+    }
+    case "cancelled":
+      return withoutAttempt(held, { kind: "completed", status: "cancelled" }, null);
+    case "expired":
+      return withoutAttempt(held, { kind: "completed", status: "failed" }, "expired: older than its whole schedule");
+    case "handed_back":
+      return withoutAttempt(held, { kind: "table", delayMs: null }, null);
+    case "obsolete":
+      return { result: null, answer: { kind: "ack" } };
+    case "postponed":
+      return { result: null, answer: { kind: "nak", delayMs: turn.delayMs } };
+    default:
+      return unreachable(turn);
+  }
+}
+
+function placeAfter(
+  { message, handle, tenure }: Held,
+  outcome: Outcome,
+  schedule: readonly number[],
+  random: Random,
+): Place {
+  if (outcome.kind === "accepted") return { kind: "completed", status: "delivered" };
+  if (outcome.kind === "gone") return { kind: "completed", status: "failed" };
+  const scheduledMs = retryDelayMs(schedule, message.attemptCount + 1 - message.scheduleBase, random);
+  if (scheduledMs === undefined) return { kind: "completed", status: "failed" };
+  const heldBackMs = holdsBackEndpoint(outcome) ?? 0;
+  const delayMs = Math.max(scheduledMs, heldBackMs);
+  // Long waits, and those behind a shut gate, are for the table.
+  if (delayMs > STREAM_RETRY_MAX_MS || heldBackMs > 0) return { kind: "table", delayMs };
+  return { kind: "stream", seq: handle.seq, epoch: tenure.epoch, delayMs };
+}
+
+function withoutAttempt(held: Held, place: Place, error: string | null): Decision {
+  return { result: { ...identityOf(held), place, attempt: null, error }, answer: { kind: "ack" } };
+}
+
+function identityOf({ message }: Held): Pick<Result, "deliveryId" | "generation"> {
+  return { deliveryId: message.deliveryId, generation: message.generation };
+}
+
+function attemptOf({ message }: Held, outcome: Outcome): NonNullable<Result["attempt"]> {
+  return {
+    id: newId<AttemptId>(),
+    attempt: message.attemptCount + 1,
+    statusCode: outcome.answer?.statusCode ?? null,
+    latencyMs: Math.round(outcome.latencyMs),
+    error: outcome.kind === "failed" ? outcome.error : outcome.kind === "gone" ? "HTTP 410: gone for good" : null,
+    responseBody: outcome.answer?.responseBody ?? null,
+  };
+}
+
+/** Carries a decision out. Resolves when it is recorded and the stream has been told. */
+export async function settle(held: Held, decision: Decision, log: DeliveryLog, all: HeldMessages): Promise<void> {
+  if (decision.result !== null) await log.record(decision.result);
+  // After a lost lease the result still counts, but the message is somebody else's to answer for.
+  if (held.tenure.isCurrent()) {
+    if (decision.answer.kind === "ack") held.handle.ack();
+    else held.handle.nak(decision.answer.delayMs);
+  }
+  all.remove(held);
+}

@@ -1,0 +1,151 @@
+// DATA_DIR as the property of one `bun run start` at a time, and what it tells others: run.json says where everything
+// is and which processes belong to it, so that other commands find the services and the next start finds orphans.
+
+import { Database } from "bun:sqlite";
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Environment } from "../config.ts";
+import { endOrphanedNats } from "./embedded-nats.ts";
+import { endOrphanedPostgres } from "./embedded-postgres.ts";
+import { endProcess, identify, isRunning, type ProcessIdentity } from "./processes.ts";
+
+/** What a killed start's api and worker get to finish by themselves: they have noticed already. */
+const ORPHAN_PATIENCE_MS = 3_000;
+
+/** What runs on a DATA_DIR. */
+export type Run = {
+  supervisor: ProcessIdentity;
+  /** In the order in which they are to be ended. */
+  processes: (ProcessIdentity & { name: string; url?: string | undefined })[];
+  /** The settings that it made up: how other commands reach its services. */
+  environment: Record<string, string>;
+};
+
+export class DataDirInUseError extends Error {
+  constructor(folder: string, pid: string) {
+    super(`Fairpost is already running on ${folder} (pid ${pid}). Stop it first, or set another DATA_DIR.`);
+  }
+}
+
+export class DataDir {
+  readonly path: string;
+  readonly #lock: Database;
+
+  private constructor(path: string, lock: Database) {
+    this.path = path;
+    this.#lock = lock;
+  }
+
+  /**
+   * Makes the folder if need be and takes it, or throws DataDirInUseError. SQLite's lock on a file is one of the
+   * system's own: it ends with the process that holds it, however that ended, so it is never stale.
+   */
+  static take(path: string): DataDir {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const lock = new Database(join(path, "lock"), { create: true });
+    try {
+      lock.run("PRAGMA busy_timeout = 0");
+      lock.run("PRAGMA journal_mode = MEMORY");
+      lock.run("BEGIN EXCLUSIVE");
+    } catch (error) {
+      lock.close();
+      if ((error as { code?: string }).code !== "SQLITE_BUSY") throw error;
+      throw new DataDirInUseError(path, readText(join(path, "pid"))?.trim() ?? "unknown");
+    }
+    writeFileSync(join(path, "pid"), `${process.pid}\n`);
+    return new DataDir(path, lock);
+  }
+
+  /** Ends what a start that was killed has left running here. */
+  async endOrphans(): Promise<void> {
+    for (const process_ of readRun(this.path)?.processes ?? []) {
+      if (process_.name === "api" || process_.name === "worker") {
+        await endProcess(process_, "SIGTERM", ORPHAN_PATIENCE_MS);
+      }
+    }
+    await Promise.all([endOrphanedPostgres(this.path), endOrphanedNats(this.path)]);
+    // Where servers cannot be found by their folder, by the pids that were noted.
+    for (const process_ of readRun(this.path)?.processes ?? []) await endProcess(process_, "SIGINT");
+    rmSync(runFile(this.path), { force: true });
+  }
+
+  writeRun(run: Omit<Run, "supervisor">): void {
+    const complete: Run = { supervisor: identify(process.pid), ...run };
+    writePrivate(runFile(this.path), `${JSON.stringify(complete, undefined, 2)}\n`);
+  }
+
+  /** The value kept in secrets.json under `name`; made by `make` the first time. */
+  keptSecret(name: string, make: () => string): { value: string; isNew: boolean } {
+    const file = join(this.path, "secrets.json");
+    const kept = JSON.parse(readText(file) ?? "{}") as Record<string, string>;
+    const existing = kept[name];
+    if (existing !== undefined) return { value: existing, isNew: false };
+    const value = make();
+    writePrivate(file, `${JSON.stringify({ ...kept, [name]: value }, undefined, 2)}\n`);
+    return { value, isNew: true };
+  }
+
+  release(): void {
+    rmSync(runFile(this.path), { force: true });
+    rmSync(join(this.path, "pid"), { force: true });
+    this.#lock.close();
+  }
+}
+
+/** What the start that runs on the folder has written down; undefined when none runs. */
+export function findRun(folder: string): Run | undefined {
+  const run = readRun(folder);
+  return run !== undefined && isRunning(run.supervisor) ? run : undefined;
+}
+
+/**
+ * `env` with the services of a running start where it names none. Its secrets belong to its Postgres, and what it allows
+ * belongs to the whole of it.
+ */
+export function withRunningServices(env: Environment, folder: string): Environment {
+  const run = findRun(folder);
+  if (run === undefined) return env;
+  const isUnset = (name: string) => (env[name] ?? "").trim() === "";
+  const names = [
+    ...(isUnset("NATS_URL") ? ["NATS_URL"] : []),
+    ...(isUnset("DATABASE_URL")
+      ? ["DATABASE_URL", "JWT_SECRET", "SECRETS_KEY", "FIRST_SUPERUSER", "FIRST_SUPERUSER_PASSWORD"].filter(isUnset)
+      : []),
+    ...(isUnset("NATS_URL") && isUnset("DATABASE_URL") && env["EGRESS_ALLOW"] === undefined ? ["EGRESS_ALLOW"] : []),
+  ];
+  const found = names.flatMap((name) => {
+    const value = run.environment[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...env, ...Object.fromEntries(found) };
+}
+
+function readRun(folder: string): Run | undefined {
+  const text = readText(runFile(folder));
+  try {
+    return text === undefined ? undefined : (JSON.parse(text) as Run);
+  } catch {
+    return undefined;
+  }
+}
+
+function runFile(folder: string): string {
+  return join(folder, "run.json");
+}
+
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** For our eyes only, and never half written. */
+function writePrivate(file: string, text: string): void {
+  const unfinished = `${file}.new`;
+  writeFileSync(unfinished, text, { mode: 0o600 });
+  chmodSync(unfinished, 0o600);
+  renameSync(unfinished, file);
+}

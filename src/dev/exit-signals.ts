@@ -1,0 +1,35 @@
+// One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same, and so is a launcher that is gone.
+// Under npx one Ctrl-C arrives as two signals, so only a second one that comes a while later means impatience.
+
+import type { Clock } from "../lib/clock.ts";
+import { findLaunchers, watchLaunchers } from "./launcher.ts";
+import { identify, ignoresHangup } from "./processes.ts";
+
+const IMPATIENT_AFTER_MS = 1_000;
+
+export type ExitSignals = {
+  clock: Clock;
+  /** Called once. */
+  onExit: () => void;
+  /** Called at every further signal that comes a second or more after the first. */
+  onImpatience: () => void;
+};
+
+export function watchExitSignals({ clock, onExit, onImpatience }: ExitSignals): void {
+  let firstAt: number | undefined;
+  const leave = (): void => {
+    if (firstAt === undefined) {
+      firstAt = clock.monotonic();
+      onExit();
+    } else if (clock.monotonic() - firstAt >= IMPATIENT_AFTER_MS) onImpatience();
+  };
+  const launchers = findLaunchers();
+  process.on("SIGTERM", leave);
+  process.on("SIGINT", leave);
+  // `nohup bun run start` means to survive the terminal, but `bun run` does not hand that on to its scripts.
+  const survivesHangup = [identify(process.pid), ...launchers].some(({ pid }) => ignoresHangup(pid));
+  process.on("SIGHUP", survivesHangup ? () => {} : leave);
+  // Under a supervisor its end closes the channel to us; otherwise whoever launched us counts.
+  if (process.connected) process.on("disconnect", leave);
+  else watchLaunchers(launchers, leave);
+}

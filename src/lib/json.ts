@@ -1,0 +1,91 @@
+// JSON text in and out without loss: JSON.parse spoils integers over 2^53 and moves integer-like keys to the front,
+// so what a caller wrote is cut out of the text and passed on as it is.
+
+/** JSON text that is written as it is. Whoever makes one vouches that the text is valid JSON. */
+export class RawJson {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type Json =
+  string | number | boolean | null | Date | RawJson | readonly Json[] | { readonly [key: string]: Json | undefined };
+
+/** As JSON.stringify, with RawJson written as it is and members that are undefined left out. */
+export function jsonText(value: Json): string {
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  if (value instanceof RawJson) return value.text;
+  if (value instanceof Date) return `"${value.toISOString()}"`;
+  if (isList(value)) return `[${value.map(jsonText).join(",")}]`;
+  let text = "";
+  for (const [key, item] of Object.entries(value)) {
+    if (item === undefined) continue;
+    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${jsonText(item)}`;
+  }
+  return `{${text}}`;
+}
+
+/**
+ * The text of the member `name` of the object that `text` is; the last one if it occurs twice, as JSON.parse has it.
+ * `text` must be valid JSON. Undefined when it is no object or has no such member.
+ */
+export function rawJsonMember(text: string, name: string): RawJson | undefined {
+  let at = afterSpace(text, 0);
+  if (text[at] !== "{") return undefined;
+  let found: RawJson | undefined;
+  at = afterSpace(text, at + 1);
+  while (text[at] === '"') {
+    const keyEnd = afterString(text, at);
+    const key: unknown = JSON.parse(text.slice(at, keyEnd));
+    const start = afterSpace(text, afterSpace(text, keyEnd) + 1);
+    const end = afterValue(text, start);
+    if (key === name) found = new RawJson(text.slice(start, end));
+    at = afterSpace(text, end);
+    if (text[at] === ",") at = afterSpace(text, at + 1);
+  }
+  return found;
+}
+
+function afterSpace(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && " \t\n\r".includes(text.charAt(at))) at += 1;
+  return at;
+}
+
+/** `from` is at the opening quote. A quote ends the string unless an odd number of backslashes precedes it. */
+function afterString(text: string, from: number): number {
+  let quote = from;
+  for (;;) {
+    quote = text.indexOf('"', quote + 1);
+    if (quote === -1) return text.length;
+    let slashes = 0;
+    while (text[quote - 1 - slashes] === "\\") slashes += 1;
+    if (slashes % 2 === 0) return quote + 1;
+  }
+}
+
+function afterValue(text: string, from: number): number {
+  let depth = 0;
+  let at = from;
+  while (at < text.length) {
+    const char = text.charAt(at);
+    if (char === '"') {
+      at = afterString(text, at);
+      if (depth === 0) return at;
+      continue;
+    }
+    if (depth === 0 && ",}] \t\n\r".includes(char)) return at;
+    at += 1;
+    if (char === "{" || char === "[") depth += 1;
+    else if (char === "}" || char === "]") {
+      depth -= 1;
+      if (depth === 0) return at;
+    }
+  }
+  return at;
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}

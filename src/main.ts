@@ -1,0 +1,104 @@
+// The binary: `start | api | worker | migrate`. Imports no package before it is known that they are installed.
+
+import { dataDirOf, type Environment, environment, readConfig, readSettings, SETTINGS } from "./config.ts";
+import { chooseApiPort } from "./dev/api-port.ts";
+import { withRunningServices } from "./dev/data-dir.ts";
+import { watchExitSignals } from "./dev/exit-signals.ts";
+import { installWhatIsMissing } from "./dev/install.ts";
+import { raiseRequestLimit } from "./dev/request-limit.ts";
+import { Supervisor } from "./dev/supervisor.ts";
+import { systemClock } from "./lib/clock.ts";
+import type { Service } from "./lib/service.ts";
+
+const USAGE = `Usage: bun run <command>
+
+  start     everything on this machine: embedded Postgres and NATS where DATABASE_URL and NATS_URL are not set,
+            the migrations, and an api and a worker
+  api       the HTTP API
+  worker    delivers; run as many as you like
+  migrate   brings the database up to date
+
+Settings, from the environment:
+${Object.values(SETTINGS).map(lineOf).join("\n")}
+`;
+
+async function main(command: string | undefined): Promise<void> {
+  switch (command) {
+    case "start":
+      await installWhatIsMissing();
+      return serve(new Supervisor({ env: environment(), clock: systemClock }));
+    case "api":
+      return serve(await createApi());
+    case "worker":
+      raiseRequestLimit(environment());
+      return serve(await createWorker());
+    case "migrate":
+      return migrate();
+    case "--help":
+    case "-h":
+      console.log(USAGE);
+      return undefined;
+    case undefined:
+    default:
+      console.error(command === undefined ? USAGE : `There is no command ${command}.\n\n${USAGE}`);
+      process.exit(2);
+  }
+}
+
+async function createApi(): Promise<Service> {
+  const env = environmentWithServices();
+  const config = readConfig(env, "api");
+  const port = await chooseApiPort(env, config.port, config.host);
+  const app = await import("./app.ts");
+  return app.createApi({ ...config, port });
+}
+
+async function createWorker(): Promise<Service> {
+  const config = readConfig(environmentWithServices(), "worker");
+  const app = await import("./app.ts");
+  return app.createWorker(config);
+}
+
+async function migrate(): Promise<void> {
+  const { databaseUrl } = readSettings(environmentWithServices(), "migrate");
+  const { migrateDatabase } = await import("./db/migrate.ts");
+  await migrateDatabase(databaseUrl ?? "");
+  console.log("The database is up to date.");
+}
+
+function environmentWithServices(): Environment {
+  const env = environment();
+  return withRunningServices(env, dataDirOf(env));
+}
+
+/** Runs `service` until the process is told to leave. Exit code 0 after a clean stop, 1 if it was hurried. */
+async function serve(service: Service & { hurry?(): void }): Promise<void> {
+  watchExitSignals({
+    clock: systemClock,
+    onExit: () => {
+      service.stop().then(
+        () => process.exit(),
+        (error: unknown) => fail(error),
+      );
+    },
+    onImpatience: () => {
+      process.exitCode = 1;
+      if (service.hurry === undefined) process.exit();
+      service.hurry();
+    },
+  });
+  await service.start();
+  process.send?.("ready");
+}
+
+function lineOf(setting: { name: string; description: string; default: string | undefined }): string {
+  const fallback = setting.default === undefined ? "" : ` [${setting.default}]`;
+  return `  ${setting.name.padEnd(26)}${setting.description}${fallback}`;
+}
+
+function fail(error: unknown): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
+
+main(process.argv[2]).catch(fail);

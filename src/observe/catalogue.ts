@@ -1,0 +1,96 @@
+// The catalogue of what Fairpost says of itself: every log line has a name from here, and the fields listed with it.
+// Names are past tense and dotted; a reader greps for them.
+
+import type { DeliveryStatus } from "../domain/delivery.ts";
+import type { Priority } from "../domain/priority.ts";
+
+export type Catalogue = {
+  "service.started": { role: string; [detail: string]: unknown };
+  "service.stopped": { role: string };
+  "stop.failed": { service: string; error: string };
+
+  "request.answered": { request_id: string; method: string; path: string; status: number; latency_ms: number };
+  "request.failed": { request_id: string; method: string; path: string; status: number; error: string };
+  "user.signed_in": { user_id: string };
+  "sign_in.throttled": { address: string };
+  "superuser.created": { email: string };
+
+  "event.accepted": {
+    event_id: string;
+    event_type: string;
+    user_id: string;
+    priority: Priority;
+    deliveries: number;
+  };
+  "publish.failed": { reason: string; deliveries: number };
+  "backlog.started": { webhook_id: string; priority: Priority };
+  "backlog.cleared": { webhook_id: string; priority: Priority };
+  "refill.failed": { partition: string; error: string };
+  "reconcile.found_missing": { partition: string; deliveries: number };
+
+  "nats.connected": { server: string };
+  "nats.disconnected": { server: string };
+  "stream.ensured": { epoch: number; stream_created_at: string };
+  "stream.epoch_began": { epoch: number; stream_created_at: string };
+  "stream.unavailable": { error: string };
+  "epoch.returned_to_table": { partition: string; deliveries: number };
+
+  /** The canonical line of an attempt. */
+  "delivery.attempted": {
+    delivery_id: string;
+    event_id: string;
+    event_type: string;
+    webhook_id: string;
+    user_id: string;
+    priority: Priority;
+    partition: string;
+    attempt: number;
+    status: DeliveryStatus;
+    status_code: number | null;
+    error: string | null;
+    latency_ms: number;
+    /** Milliseconds until the next attempt; null when there is none. */
+    next_in_ms: number | null;
+  };
+  "delivery.cancelled": { delivery_id: string; webhook_id: string; reason: string };
+  "delivery.dropped": { delivery_id: string; reason: string };
+  "deliveries.cancelled": { webhook_id: string; deliveries: number };
+  "deliveries.handed_back": { deliveries: number; reason: string };
+  "message.unreadable": { seq: number; subject: string; error: string };
+  "webhook.disabled": { webhook_id: string; reason: string };
+  "endpoint.held_back": { webhook_id: string; for_ms: number };
+  "actor.crashed": { webhook_id: string; error: string };
+  "record.failed": { results: number; error: string };
+  "partition.gained": { partition: string; reason: string };
+  "partition.released": { partition: string; reason: string };
+  "partition.lost": { partition: string; reason: string };
+
+  "retention.dropped": { partitions: number };
+  "housekeeping.failed": { task: string; error: string };
+};
+
+export type EventName = keyof Catalogue;
+export type Level = "debug" | "info" | "warn" | "error";
+
+/** Everything is `info` but these. */
+export const LEVELS: Partial<Record<EventName, Level>> = {
+  "request.answered": "debug",
+  "delivery.dropped": "debug",
+  "stream.ensured": "debug",
+  "request.failed": "error",
+  "stop.failed": "error",
+  "sign_in.throttled": "warn",
+  "publish.failed": "warn",
+  "refill.failed": "warn",
+  "reconcile.found_missing": "warn",
+  "nats.disconnected": "warn",
+  "stream.epoch_began": "warn",
+  "stream.unavailable": "warn",
+  "message.unreadable": "error",
+  "actor.crashed": "error",
+  "record.failed": "warn",
+  "housekeeping.failed": "warn",
+  "partition.lost": "warn",
+};
+
+export type Observe = <Name extends EventName>(name: Name, fields: Catalogue[Name]) => void;

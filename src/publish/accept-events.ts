@@ -1,0 +1,213 @@
+// Accepts what the API was told: one statement, one commit, and only then the publish. Calls that arrive together share
+// a statement.
+
+import {
+  type Accepted,
+  type AcceptedSubscribers,
+  acceptEvents,
+  acceptSubscribers,
+  type EventRow,
+  type SubscriberRow,
+} from "../db/accept.ts";
+import { type Database, errorCodeOf } from "../db/database.ts";
+import { changeSubscriberRow, deleteSubscriberRow } from "../db/subscriber-changes.ts";
+import { notFound } from "../domain/error.ts";
+import { patternsMatching } from "../domain/event-type.ts";
+import type { Event, NewEvent } from "../domain/event.ts";
+import { type EventId, newId, type SubscriberId, type UserId } from "../domain/ids.ts";
+import { INSTANT, payloadPieces, RawJson } from "../domain/payload.ts";
+import { loweredPriority, type Priority } from "../domain/priority.ts";
+import type { NewSubscriber, Subscriber, SubscriberChange } from "../domain/subscriber.ts";
+import { Batcher } from "../lib/batcher.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Json } from "../lib/json.ts";
+import type { Service } from "../lib/service.ts";
+import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
+import type { AccountPriorities } from "./account-priority.ts";
+import type { Announcer } from "./announce.ts";
+import { changesOf, subscriberData } from "./subscriber-events.ts";
+
+const GROUP_MAX = 100;
+const GROUPS_IN_FLIGHT_MAX = 4;
+const WAITING_MAX = 10_000;
+
+export type AcceptEventsOptions = {
+  database: Database;
+  priorities: AccountPriorities;
+  announcer: Announcer;
+  clock: Clock;
+};
+
+type Arrival = { subscriber: SubscriberRow; event: EventRow & { subscriber_id: SubscriberId } };
+
+export class AcceptEvents implements Acceptance, Service {
+  readonly name = "accept-events";
+  readonly #options: AcceptEventsOptions;
+  readonly #arrivals: Batcher<Arrival, CreatedSubscriber>;
+
+  constructor(options: AcceptEventsOptions) {
+    this.#options = options;
+    this.#arrivals = new Batcher({
+      clock: options.clock,
+      sizeMax: GROUP_MAX,
+      lingerMs: 0,
+      inFlightMax: GROUPS_IN_FLIGHT_MAX,
+      waitingMax: WAITING_MAX,
+      run: (group) => this.#acceptGroup(group),
+    });
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    await this.#arrivals.drain();
+    await this.#options.announcer.settled();
+  }
+
+  async createSubscribers(inputs: readonly NewSubscriber[]): Promise<CreatedSubscriber[]> {
+    return Promise.all(
+      inputs.map(async (input) =>
+        this.#arrivals.add(arrivalOf(input, await this.#options.priorities.of(input.userId))),
+      ),
+    );
+  }
+
+  async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {
+    const priority = await this.#options.priorities.of(userId);
+    return this.#acceptInTransaction(async (sql) => {
+      const changed = await changeSubscriberRow(sql, userId, id, change);
+      if (changed === undefined) throw notFound("subscriber");
+      const events = changesOf(changed.before, changed.after).map(({ type, data }) =>
+        eventRow({ userId, type, data, priority }),
+      );
+      return { events, result: changed.after };
+    });
+  }
+
+  async deleteSubscriber(userId: UserId, id: SubscriberId): Promise<void> {
+    const priority = await this.#options.priorities.of(userId);
+    await this.#acceptInTransaction(async (sql) => {
+      const deleted = await deleteSubscriberRow(sql, userId, id);
+      if (deleted === undefined) throw notFound("subscriber");
+      const data = { subscriber: subscriberData(deleted, deleted.createdAt) };
+      return { events: [eventRow({ userId, type: "subscriber.deleted", data, priority })], result: undefined };
+    });
+  }
+
+  async publishEvent(event: NewEvent): Promise<Event> {
+    const { database, announcer, priorities } = this.#options;
+    const priority = loweredPriority(await priorities.of(event.userId), event.priority);
+    const row = eventRow({ ...event, priority });
+    const accepted = await database.run(() => acceptEvents(database.sql, [row]));
+    announcer.announce([row], accepted);
+    const written = accepted.events[0];
+    if (written === undefined) throw new Error("the statement accepted no event");
+    const { id, payload } = written;
+    return { id, userId: event.userId, type: event.type, priority, createdAt: new Date(written.created_at), payload };
+  }
+
+  /** One statement for all. A value that Postgres refuses must not fail the others: then each has one of its own. */
+  async #acceptGroup(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
+    try {
+      return await this.#acceptTogether(group);
+    } catch (error) {
+      const isData = /^2[23]/.test(errorCodeOf(error) ?? "");
+      if (!isData || group.length === 1) throw error;
+      return Promise.all(group.map((arrival) => this.#acceptTogether([arrival]).then(([created]) => must(created))));
+    }
+  }
+
+  async #acceptTogether(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
+    const { database, announcer } = this.#options;
+    const events = group.map((arrival) => arrival.event);
+    const accepted = await database.run(() =>
+      acceptSubscribers(
+        database.sql,
+        group.map((arrival) => arrival.subscriber),
+        events,
+      ),
+    );
+    announcer.announce(events, accepted);
+    return group.map(({ subscriber }) => createdOf(subscriber, accepted));
+  }
+
+  /** For changes that depend on the row: `work` reads and writes it, and says which events that makes. */
+  async #acceptInTransaction<Result>(
+    work: (sql: Database["sql"]) => Promise<{ events: EventRow[]; result: Result }>,
+  ): Promise<Result> {
+    const { database, announcer } = this.#options;
+    const done = await database.run(() =>
+      database.sql.begin(async (transaction) => {
+        const sql = transaction as unknown as Database["sql"];
+        const { events, result } = await work(sql);
+        const accepted: Accepted =
+          events.length === 0 ? { events: [], deliveries: [] } : await acceptEvents(sql, events);
+        return { events, result, accepted };
+      }),
+    );
+    announcer.announce(done.events, done.accepted);
+    return done.result as Result;
+  }
+}
+
+function eventRow(event: Omit<NewEvent, "priority" | "data"> & { data: Json; priority: Priority }): EventRow {
+  return {
+    id: newId<EventId>(),
+    user_id: event.userId,
+    type: event.type,
+    priority: event.priority,
+    pieces: payloadPieces(event.type, event.data),
+    patterns: patternsMatching(event.type),
+    only_to: event.onlyTo ?? null,
+    not_to: event.notTo ?? null,
+  };
+}
+
+function arrivalOf(input: NewSubscriber, priority: Priority): Arrival {
+  const id = newId<SubscriberId>();
+  const data = { subscriber: subscriberData({ ...input, id }, INSTANT) };
+  return {
+    subscriber: {
+      id,
+      user_id: input.userId,
+      email: input.email,
+      first_name: input.firstName,
+      last_name: input.lastName,
+      tags: input.tags,
+      custom_fields: input.customFields.text,
+      status: input.status,
+    },
+    event: {
+      ...eventRow({ userId: input.userId, type: "subscriber.created", data, priority }),
+      subscriber_id: id,
+    },
+  };
+}
+
+function createdOf(row: SubscriberRow, accepted: AcceptedSubscribers): CreatedSubscriber {
+  if (!accepted.known.has(row.id)) return { kind: "user_unknown" };
+  const createdAt = accepted.created.get(row.id);
+  if (createdAt === undefined) return { kind: "email_taken" };
+  return {
+    kind: "created",
+    subscriber: {
+      id: row.id,
+      userId: row.user_id,
+      email: row.email,
+      firstName: row.first_name,
+      lastName: row.last_name,
+      tags: row.tags,
+      customFields: new RawJson(row.custom_fields),
+      status: row.status,
+      createdAt,
+      updatedAt: createdAt,
+    },
+  };
+}
+
+function must<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error("a statement answered for fewer rows than it was given");
+  return value;
+}

@@ -1,0 +1,98 @@
+// Keeps the stream in being and knows its epoch. Every process runs one: whoever connects first creates the stream, and
+// whoever first sees another one (a deleted store) begins a new epoch.
+
+import type { Database } from "../db/database.ts";
+import { noteStream } from "../db/stream-state.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
+import type { NatsLink } from "../stream/connection.ts";
+import { ensureTopology, isUnchanged, type Topology } from "../stream/topology.ts";
+
+/** How often the stream is looked at while nothing seems wrong, and how soon after a failure. */
+const CHECK_INTERVAL_MS = 2_000;
+const RETRY_INTERVAL_MS = 500;
+
+export type StreamKeeperOptions = {
+  link: NatsLink;
+  database: Database;
+  clock: Clock;
+  observe: Observe;
+  replicas: number;
+};
+
+export type EnsuredStream = Topology & { epoch: number; connectionGeneration: number };
+
+export class StreamKeeper implements Service {
+  readonly name = "stream-keeper";
+  readonly #options: StreamKeeperOptions;
+  readonly #listeners: ((ensured: EnsuredStream) => void)[] = [];
+  #ensured: EnsuredStream | undefined;
+  #timer: Timer | undefined;
+  #looking: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(options: StreamKeeperOptions) {
+    this.#options = options;
+  }
+
+  /** The stream as this connection last saw it; undefined until it has been ensured, and after a disconnection. */
+  get ensured(): EnsuredStream | undefined {
+    const { link } = this.#options;
+    if (link.connection === undefined || this.#ensured?.connectionGeneration !== link.generation) return undefined;
+    return this.#ensured;
+  }
+
+  /** Called after every (re)connection and every change of the stream or the bucket. */
+  onEnsured(listener: (ensured: EnsuredStream) => void): void {
+    this.#listeners.push(listener);
+    if (this.ensured !== undefined) listener(this.ensured);
+  }
+
+  start(): Promise<void> {
+    this.#options.link.listen({ connected: () => this.look(), disconnected: () => {} });
+    this.look();
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  /** Looks at the stream now: something suggests that it is not what it was. */
+  look(): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    this.#looking ??= this.#ensure()
+      .then(
+        () => CHECK_INTERVAL_MS,
+        (error: unknown) => {
+          this.#options.observe("stream.unavailable", { error: describeError(error) });
+          return RETRY_INTERVAL_MS;
+        },
+      )
+      .then((delayMs) => {
+        this.#looking = undefined;
+        if (!this.#stopped) this.#timer = this.#options.clock.after(delayMs, () => this.look());
+      });
+  }
+
+  async #ensure(): Promise<void> {
+    const { link, database, observe, replicas } = this.#options;
+    const connection = link.connection;
+    if (connection === undefined) return;
+    const connectionGeneration = link.generation;
+    if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
+    const topology = await ensureTopology(connection, replicas);
+    const { epoch, isNew } = await database.run(() => noteStream(database.sql, topology.streamCreatedAt));
+    this.#ensured = { ...topology, epoch, connectionGeneration };
+    observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
+      epoch,
+      stream_created_at: topology.streamCreatedAt,
+    });
+    for (const listener of this.#listeners) listener(this.#ensured);
+  }
+}

@@ -1,0 +1,124 @@
+// One attempt: read the URL, find and vet its addresses, sign, POST to an address that was vetted, read the answer.
+// Whatever a receiver, its name servers or a webhook's settings do becomes an Outcome; nothing is thrown.
+
+import type { Answer, Outcome } from "../domain/outcome.ts";
+import { outcomeOfAnswer } from "../domain/outcome.ts";
+import { RESOLVE_TIMEOUT_MS } from "../domain/limits.ts";
+import { retryAfterMs } from "../domain/retry-after.ts";
+import { checkWebhookUrl, type WebhookUrl } from "../domain/webhook.ts";
+import type { Clock } from "../lib/clock.ts";
+import { createAddressGuard } from "./address.ts";
+import { readBody } from "./answer.ts";
+import { Deadline } from "./deadline.ts";
+import { type Failure, seconds } from "./failure.ts";
+import { post } from "./post.ts";
+import { createResolver, type Lookup, type Resolution } from "./resolve.ts";
+import { requestHeaders } from "./headers.ts";
+
+export type SendRequest = {
+  url: string;
+  /** The webhook's custom headers. */
+  headers: Readonly<Record<string, string>>;
+  /** Live secrets, `whsec_...`; the body is signed with each. */
+  secrets: readonly string[];
+  eventId: string;
+  userId: string;
+  /** Signed and sent byte for byte. */
+  payload: string;
+  /** For the whole attempt: name, connection, headers and body. */
+  timeoutMs: number;
+};
+
+/** `why` is for the webhook's owner to read. */
+export type TargetVerdict = { ok: true } | { ok: false; why: string };
+
+export type Sender = {
+  /** Makes one HTTP request at most. Never rejects. */
+  send(request: SendRequest): Promise<Outcome>;
+  /** For registration: may this URL be reached? One whose name does not resolve just now may. */
+  checkTarget(url: string, userId: string): Promise<TargetVerdict>;
+};
+
+export type SenderOptions = {
+  clock: Clock;
+  /** Fairpost's own version, for the header user-agent. */
+  version: string;
+  /** Networks that may be reached although they are not public: CIDRs or addresses. */
+  egressAllow: readonly string[];
+  /** In place of DNS, for tests. */
+  lookup?: Lookup;
+};
+
+type Ending = { kind: "answered"; answer: Answer } | { kind: "failed"; failure: Failure; answer: Answer | null };
+
+/** Throws for a faulty `egressAllow`. */
+export function createSender({ clock, version, egressAllow, lookup }: SenderOptions): Sender {
+  const resolver = createResolver({ clock, guard: createAddressGuard(egressAllow), lookup });
+  const userAgent = `Fairpost/${version}`;
+
+  async function attempt(request: SendRequest, deadline: Deadline): Promise<Ending> {
+    const url = checkWebhookUrl(request.url);
+    if (!url.ok) return failed({ stage: "webhook", error: `the URL ${url.fault}` });
+    const headers = requestHeaders(request, url.value, userAgent, clock.now());
+    if (!headers.ok) return failed({ stage: "webhook", error: headers.fault });
+    const resolution = await resolve(url.value, request.userId, deadline);
+    if (resolution.kind !== "resolved") return failed({ stage: STAGES[resolution.kind], error: resolution.reason });
+    const posted = await post(url.value, resolution.addresses, headers.value, request.payload, deadline);
+    return posted.kind === "failed" ? failed(posted.failure) : answered(posted.response, deadline);
+  }
+
+  /** Waits for the name no longer than the attempt lasts; a name that is known costs no wait. */
+  async function resolve(url: WebhookUrl, userId: string, deadline: Deadline): Promise<Resolution> {
+    const known = resolver.known(url.host);
+    if (known !== undefined) return known;
+    const found = await deadline.within(resolver.resolve(url.host, userId, deadline.signal));
+    return (
+      found ?? { kind: "timeout", reason: `looking up ${url.host} took longer than ${seconds(deadline.timeoutMs)}` }
+    );
+  }
+
+  async function answered(response: Response, deadline: Deadline): Promise<Ending> {
+    const arrivedAt = clock.now();
+    const body = await readBody(response);
+    if (body.end !== "complete") deadline.dropConnection();
+    const answer = {
+      statusCode: response.status,
+      responseBody: body.text,
+      retryAfterMs: retryAfterMs(response.headers.get("retry-after"), arrivedAt),
+    };
+    // A success is believed when its body has come to an end too, or is longer than is read. Anything else is a failure
+    // whose status says more than how its body ended.
+    if (!response.ok || body.end !== "broken") return { kind: "answered", answer };
+    const failure: Failure = deadline.hasPassed
+      ? { stage: "timeout", error: `the answer's body did not end within ${seconds(deadline.timeoutMs)}` }
+      : { stage: "connect", error: "the connection broke before the answer's body ended" };
+    return { kind: "failed", failure, answer };
+  }
+
+  return {
+    async send(request) {
+      const startedAt = clock.monotonic();
+      const deadline = new Deadline(clock, request.timeoutMs);
+      const ending = await attempt(request, deadline);
+      deadline.end();
+      const latencyMs = Math.round(clock.monotonic() - startedAt);
+      if (ending.kind === "answered") return outcomeOfAnswer(ending.answer, latencyMs);
+      return { kind: "failed", ...ending.failure, answer: ending.answer, latencyMs };
+    },
+
+    async checkTarget(text, userId) {
+      const url = checkWebhookUrl(text);
+      if (!url.ok) return { ok: false, why: `the URL ${url.fault}` };
+      const deadline = new Deadline(clock, RESOLVE_TIMEOUT_MS);
+      const resolution = await resolve(url.value, userId, deadline);
+      deadline.end();
+      return resolution.kind === "blocked" ? { ok: false, why: resolution.reason } : { ok: true };
+    },
+  };
+}
+
+const STAGES = { blocked: "blocked", unresolvable: "resolve", timeout: "timeout" } as const;
+
+function failed(failure: Failure): Ending {
+  return { kind: "failed", failure, answer: null };
+}

@@ -1,0 +1,118 @@
+// One process' connection to NATS. It is never waited for: whoever needs it asks for it, and copes with its absence.
+
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+import type { Clock } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import { sleep } from "../lib/clock.ts";
+
+export type ConnectionEvents = {
+  /** After the first connection and after every later one. */
+  connected(server: string): void;
+  disconnected(server: string): void;
+};
+
+export type NatsLinkOptions = {
+  /** `nats://host:port`, several separated by commas. */
+  url: string;
+  /** Shown by `nats server report connections`. */
+  name: string;
+  clock: Clock;
+};
+
+export class NatsLink implements Service {
+  readonly name = "nats";
+  readonly #options: NatsLinkOptions;
+  readonly #listeners: ConnectionEvents[] = [];
+  #connection: NatsConnection | undefined;
+  #isConnected = false;
+  #generation = 0;
+  #stopped = false;
+
+  constructor(options: NatsLinkOptions) {
+    this.#options = options;
+  }
+
+  /** The live connection; undefined while there is none. */
+  get connection(): NatsConnection | undefined {
+    return this.#isConnected ? this.#connection : undefined;
+  }
+
+  /** Raised by every (re)connection: what was true of an older one need not be true of this one. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  listen(listener: ConnectionEvents): void {
+    this.#listeners.push(listener);
+    if (this.#isConnected) listener.connected(this.#connection?.getServer() ?? "");
+  }
+
+  /** Returns at once; the connection is made in the background, and made again whenever it breaks. */
+  start(): Promise<void> {
+    this.#keepConnected().catch(() => {});
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    const connection = this.#connection;
+    this.#isConnected = false;
+    if (connection === undefined || connection.isClosed()) return;
+    // Acks are fire and forget: a flush is the only way to know that they left.
+    await Promise.race([connection.flush(), sleep(this.#options.clock, 1_000)]).catch(() => {});
+    await connection.close().catch(() => {});
+  }
+
+  async #keepConnected(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        this.#connection = await connect({
+          servers: this.#options.url.split(","),
+          name: this.#options.name,
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: 200,
+          reconnectJitter: 100,
+          timeout: 5_000,
+          // A peer that is gone without a word is noticed within 10 s.
+          pingInterval: 5_000,
+          maxPingOut: 2,
+          noAsyncTraces: true,
+        });
+      } catch {
+        await sleep(this.#options.clock, 250);
+        continue;
+      }
+      if (this.#stopped) {
+        await this.#connection.close();
+        return;
+      }
+      const closed = this.#connection.closed();
+      this.#up();
+      await this.#follow(this.#connection);
+      await closed;
+      this.#down();
+    }
+  }
+
+  async #follow(connection: NatsConnection): Promise<void> {
+    for await (const status of connection.status()) {
+      if (status.type === "disconnect") this.#down();
+      else if (status.type === "reconnect") this.#up();
+    }
+  }
+
+  #up(): void {
+    if (this.#stopped || this.#isConnected) return;
+    this.#isConnected = true;
+    this.#generation += 1;
+    const server = this.#connection?.getServer() ?? "";
+    for (const listener of this.#listeners) listener.connected(server);
+  }
+
+  #down(): void {
+    if (!this.#isConnected) return;
+    this.#isConnected = false;
+    const server = this.#connection?.getServer() ?? "";
+    for (const listener of this.#listeners) listener.disconnected(server);
+  }
+}

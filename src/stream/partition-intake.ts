@@ -1,0 +1,66 @@
+// Pulls the three lanes of one partition and hands on what arrives, in the domain's words.
+
+import type { Message } from "../domain/delivery.ts";
+import { type Partition, partitionName } from "../domain/partition.ts";
+import { PRIORITIES } from "../domain/priority.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { NatsConnection } from "@nats-io/transport-node";
+import { parseMessage } from "./message.ts";
+import { type Handle, Pull } from "./pull.ts";
+import { consumerName } from "./subjects.ts";
+
+/** Messages of one lane that may be on their way to us at once. */
+const PULL_BATCH = 256;
+
+export type PartitionIntakeOptions = {
+  connection: NatsConnection;
+  partition: Partition;
+  clock: Clock;
+  receive(message: Message, handle: Handle): void;
+  /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
+  onUnreadable(subject: string, seq: number, error: unknown): void;
+};
+
+export class PartitionIntake {
+  readonly name: string;
+  readonly #pulls: readonly Pull[];
+
+  /** Begins to pull at once. */
+  constructor({ connection, partition, clock, receive, onUnreadable }: PartitionIntakeOptions) {
+    this.name = `intake ${partitionName(partition)}`;
+    this.#pulls = PRIORITIES.map(
+      (priority) =>
+        new Pull({
+          connection,
+          consumer: consumerName(partition, priority),
+          clock,
+          batch: PULL_BATCH,
+          onMessage(raw, handle) {
+            let message: Message;
+            try {
+              message = parseMessage(raw.subject, raw.headers, raw.string());
+            } catch (error) {
+              onUnreadable(raw.subject, handle.seq, error);
+              return;
+            }
+            receive(message, handle);
+          },
+        }),
+    );
+  }
+
+  /** Returns when everything that the server handed out has been received. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#pulls.map((pull) => pull.stop()));
+  }
+
+  /** Stops hearing at once. */
+  abandon(): void {
+    for (const pull of this.#pulls) pull.abandon();
+  }
+
+  /** After a reconnection the server knows none of the requests. */
+  renew(): void {
+    for (const pull of this.#pulls) pull.renew();
+  }
+}

@@ -1,0 +1,163 @@
+// Pulls the messages of one durable consumer. Unlike the client's own consume(), its end is exact: requests live for a
+// second, so a stop that waits for the last one to end has received every message that the server handed out.
+
+import type { Msg, NatsConnection, Subscription } from "@nats-io/transport-node";
+import { createInbox, nanos } from "@nats-io/transport-node";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { STREAM } from "./subjects.ts";
+
+/** One message as the consumer handed it out, and the ways to answer for it. All answers are fire and forget. */
+export type Handle = {
+  seq: number;
+  /** 1 for the first time, as far as the server remembers. */
+  deliveryCount: number;
+  /** When it was stored, milliseconds since the epoch by the server's clock. */
+  storedAt: number;
+  ack(): void;
+  /** Redelivered after `delayMs` whole milliseconds. */
+  nak(delayMs: number): void;
+  working(): void;
+};
+
+export type PullOptions = {
+  connection: NatsConnection;
+  consumer: string;
+  clock: Clock;
+  /** Messages asked for at once: what may be on its way at any moment. */
+  batch: number;
+  /** Must not throw. */
+  onMessage(message: Msg, handle: Handle): void;
+};
+
+const EXPIRES_MS = 1_000;
+/** No answer this long after a request ought to have expired: the request, or its answer, was lost. */
+const LOST_AFTER_MS = 1_000;
+/** Pause before the next request after one that the server refused. */
+const REFUSED_PAUSE_MS = 250;
+
+export class Pull {
+  readonly #options: PullOptions;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  /** Our requests that the server has not used up, oldest first (it serves them in that order), by their number. */
+  readonly #requests = new Map<number, { remaining: number }>();
+  #lastRequest = 0;
+  #wanted = 0;
+  #watchdog: Timer | undefined;
+  #pause: Timer | undefined;
+  #stopping = false;
+  #ended: (() => void) | undefined;
+
+  constructor(options: PullOptions) {
+    this.#options = options;
+    this.#inbox = createInbox();
+    this.#subscription = options.connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message);
+      },
+    });
+    this.#request();
+  }
+
+  /** Asks for nothing more and waits until what was asked for has come or expired. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#pause?.cancel();
+    if (this.#requests.size > 0 && !this.#options.connection.isClosed()) {
+      await new Promise<void>((resolve) => {
+        this.#ended = resolve;
+      });
+    }
+    this.abandon();
+  }
+
+  /** Stops hearing at once; what is on its way comes again after the ack wait. */
+  abandon(): void {
+    this.#stopping = true;
+    this.#pause?.cancel();
+    this.#watchdog?.cancel();
+    if (!this.#options.connection.isClosed()) this.#subscription.unsubscribe();
+    this.#ended?.();
+  }
+
+  #request(): void {
+    if (this.#stopping || this.#pause !== undefined || this.#options.connection.isClosed()) return;
+    const batch = this.#options.batch - this.#wanted;
+    this.#lastRequest += 1;
+    this.#requests.set(this.#lastRequest, { remaining: batch });
+    this.#wanted += batch;
+    const body = JSON.stringify({ batch, expires: nanos(EXPIRES_MS) });
+    this.#options.connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${this.#options.consumer}`, body, {
+      reply: `${this.#inbox}.${this.#lastRequest}`,
+    });
+    this.#watchdog?.cancel();
+    this.#watchdog = this.#options.clock.after(EXPIRES_MS + LOST_AFTER_MS, () => this.#startOver());
+  }
+
+  /** Forgets every request and makes a new one: after a reconnection the server knows none of them. */
+  renew(): void {
+    this.#pause?.cancel();
+    this.#startOver();
+  }
+
+  #startOver(): void {
+    this.#pause = undefined;
+    this.#requests.clear();
+    this.#wanted = 0;
+    if (this.#stopping) this.#ended?.();
+    else this.#request();
+  }
+
+  #receive(message: Msg): void {
+    const handle = parseHandle(message, this.#options.connection);
+    if (handle === undefined) {
+      this.#receiveStatus(message);
+      return;
+    }
+    const [oldest] = this.#requests;
+    if (oldest !== undefined) {
+      this.#wanted -= 1;
+      oldest[1].remaining -= 1;
+      if (oldest[1].remaining === 0) this.#close(oldest[0]);
+    }
+    this.#options.onMessage(message, handle);
+    if (this.#wanted <= this.#options.batch / 2) this.#request();
+  }
+
+  /** A request has ended: 404 and 408 when it expired, 409 and 503 when the server refused it. */
+  #receiveStatus(message: Msg): void {
+    const code = message.headers?.code ?? 0;
+    if (code === 100) return;
+    this.#close(Number(message.subject.slice(this.#inbox.length + 1)));
+    if (code === 404 || code === 408) this.#request();
+    else this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
+  }
+
+  #close(request: number): void {
+    this.#wanted -= this.#requests.get(request)?.remaining ?? 0;
+    this.#requests.delete(request);
+    if (this.#stopping && this.#requests.size === 0) this.#ended?.();
+  }
+}
+
+// $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>, and since 2.11 perhaps
+// with <domain>.<account hash> before the stream and a random word behind (NATS ADR-15).
+function parseHandle(message: Msg, connection: NatsConnection): Handle | undefined {
+  const reply = message.reply;
+  if (reply === undefined || !reply.startsWith("$JS.ACK.")) return undefined;
+  const words = reply.split(".");
+  const first = words.length > 9 ? 6 : 4;
+  return {
+    deliveryCount: Number(words[first]),
+    seq: Number(words[first + 1]),
+    storedAt: Math.floor(Number(words[first + 3]) / 1e6),
+    ack: () => answer(connection, reply, "+ACK"),
+    nak: (delayMs) => answer(connection, reply, delayMs > 0 ? `-NAK {"delay":${nanos(Math.ceil(delayMs))}}` : "-NAK"),
+    working: () => answer(connection, reply, "+WPI"),
+  };
+}
+
+/** An answer that cannot be sent is as good as none: the server redelivers, and the row is checked. */
+function answer(connection: NatsConnection, reply: string, text: string): void {
+  if (!connection.isClosed()) connection.publish(reply, text);
+}

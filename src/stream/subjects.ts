@@ -1,0 +1,46 @@
+// Names of what lives in JetStream. A subject says where a delivery is bound for:
+// `webhooks.<high|normal|low>.<p00..p15>.<user_id>.<webhook_id>`.
+
+import type { Route } from "../domain/delivery.ts";
+import { isUuid, type UserId, type WebhookId } from "../domain/ids.ts";
+import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
+import { PRIORITIES, type Priority } from "../domain/priority.ts";
+
+export const STREAM = "WEBHOOKS";
+export const STREAM_SUBJECTS = "webhooks.*.*.*.*";
+export const OWNERS_BUCKET = "webhook-owners";
+
+/** Core NATS, not stored: a webhook's settings have changed; the payload is its id. */
+export const WEBHOOK_CHANGED = "fairpost.webhook.changed";
+/** Core NATS, request and reply: every worker answers with its metrics. */
+export const METRICS_REQUEST = "fairpost.metrics";
+
+export function subjectOf(route: Route): string {
+  return `webhooks.${route.priority}.${partitionName(route.partition)}.${route.userId}.${route.webhookId}`;
+}
+
+/** The route that a subject names; undefined for one that is not of this form. */
+export function parseSubject(subject: string): Route | undefined {
+  const [root, priority, partition, userId, webhookId, ...rest] = subject.split(".");
+  const index = ALL_PARTITIONS.find((candidate) => partitionName(candidate) === partition);
+  if (root !== "webhooks" || rest.length > 0 || index === undefined) return undefined;
+  if (!isPriority(priority) || !isUuid(userId ?? "") || !isUuid(webhookId ?? "")) return undefined;
+  return { priority, partition: index, userId: userId as UserId, webhookId: webhookId as WebhookId };
+}
+
+export function consumerName(partition: Partition, priority: Priority): string {
+  return `${partitionName(partition)}-${priority}`;
+}
+
+export function consumerFilter(partition: Partition, priority: Priority): string {
+  return `webhooks.${priority}.${partitionName(partition)}.*.*`;
+}
+
+/** Every subject of one partition, of any priority. */
+export function partitionFilter(partition: Partition): string {
+  return `webhooks.*.${partitionName(partition)}.*.*`;
+}
+
+function isPriority(text: string | undefined): text is Priority {
+  return PRIORITIES.some((priority) => priority === text);
+}

@@ -1,0 +1,144 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Account, type ApiServer, startApi, SUPERUSER } from "./api-server.ts";
+
+let api: ApiServer;
+let root: Account;
+
+beforeAll(async () => {
+  api = await startApi();
+  root = await api.superuser();
+});
+afterAll(() => api.stop());
+
+const password = "a long enough password";
+
+describe("registration", () => {
+  test("answers 201 without the password, with and without the slash", async () => {
+    for (const path of ["/users/", "/users", "/users/signup"]) {
+      const email = `${Bun.randomUUIDv7()}@example.com`;
+      const created = await api.call("POST", path, { email, password, full_name: "Ada", unknown: 1 });
+      expect(created.status).toBe(201);
+      expect(created.json).toMatchObject({ email, full_name: "Ada", is_active: true, is_superuser: false });
+      expect(created.text).not.toContain("password");
+      expect(created.json.created_at).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    }
+  });
+
+  test("knows an e-mail in every case, and frees it with its user", async () => {
+    const ada = await api.account("Case@example.com");
+    expect((await api.call("POST", "/users/", { email: "cASE@example.com", password })).status).toBe(409);
+    expect((await api.signIn("case@EXAMPLE.com", ada.password)).status).toBe(200);
+    await ada.call("DELETE", "/users/me");
+    expect((await api.call("POST", "/users/", { email: "cASE@example.com", password })).status).toBe(201);
+  });
+
+  test("gives flags to superusers only", async () => {
+    const ada = await api.account();
+    for (const flags of [{ is_superuser: true }, { is_active: false }]) {
+      const user = () => ({ email: `${Bun.randomUUIDv7()}@example.com`, password, ...flags });
+      expect((await api.call("POST", "/users/", user())).status).toBe(403);
+      expect((await ada.call("POST", "/users/", user())).status).toBe(403);
+      expect((await root.call("POST", "/users/", user())).json).toMatchObject(flags);
+    }
+  });
+
+  test.each([
+    [{ email: "no address", password }, "body.email"],
+    [{ email: "a@b", password }, "body.email"],
+    [{ email: "a@example.com", password: "short" }, "body.password"],
+    [{ email: "a@example.com", password: "x".repeat(129) }, "body.password"],
+    [{ email: "a@example.com" }, "body.password"],
+    [{ email: "a\u0000@example.com", password }, "body.email"],
+    [{ email: "a@example.com", password, is_active: "yes" }, "body.is_active"],
+  ])("refuses %p", async (body, path) => {
+    const answer = await api.call("POST", "/users/", body);
+    expect(answer.status).toBe(422);
+    expect(answer.json.errors[0].path).toBe(path);
+  });
+
+  test("can be closed to all but superusers", async () => {
+    const settings = { jwtSecret: "x".repeat(40), registration: "closed", version: "0" } as const;
+    const closed = await startApi({ settings });
+    const user = { email: "new@example.com", password };
+    expect((await closed.call("POST", "/users/", user)).status).toBe(403);
+    expect((await closed.call("POST", "/users/signup", user)).status).toBe(403);
+    expect((await (await closed.superuser()).call("POST", "/users/", user)).status).toBe(201);
+    await closed.stop();
+  });
+});
+
+describe("sign-in", () => {
+  test("says no more than that it was wrong", async () => {
+    const ada = await api.account();
+    const wrong = await api.signIn(ada.email, "not this one");
+    const unknown = await api.signIn("nobody@example.com", "not this one");
+    expect(wrong.status).toBe(400);
+    expect([unknown.status, unknown.text]).toEqual([wrong.status, wrong.text]);
+  });
+
+  test("is refused after ten wrong ones, and allowed again after 15 minutes", async () => {
+    const ada = await api.account();
+    for (let time = 0; time < 10; time += 1) expect((await api.signIn(ada.email, "wrong")).status).toBe(400);
+    const refused = await api.signIn(ada.email.toUpperCase(), ada.password);
+    expect(refused.status).toBe(429);
+    expect(Number(refused.headers.get("retry-after"))).toBeWithin(800, 901);
+    expect(api.logged.some(({ name }) => name === "sign_in.throttled")).toBe(true);
+    api.clock.advance(15 * 60_000);
+    expect((await api.signIn(ada.email, ada.password)).status).toBe(200);
+  });
+
+  test("ignores what Swagger UI sends besides", async () => {
+    const form = new URLSearchParams({ ...{ grant_type: "password", scope: "" }, username: SUPERUSER.email });
+    form.set("password", SUPERUSER.password);
+    const answer = await api.call("POST", "/login/access-token", form.toString(), { authorization: "Basic Og==" });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+    expect(answer.json.token_type).toBe("bearer");
+    const whoami = await api.withToken(answer.json.access_token)("POST", "/login/test-token");
+    expect(whoami.json.email).toBe(SUPERUSER.email);
+  });
+});
+
+describe("managing accounts", () => {
+  test("everyone sees themselves, a superuser everyone", async () => {
+    const ada = await api.account();
+    const own = await ada.call("GET", "/users/");
+    expect(own.json).toMatchObject({ count: 1, data: [{ id: ada.id }] });
+    const all = await root.call("GET", "/users?limit=2");
+    expect(all.json.data).toHaveLength(2);
+    expect(all.json.count).toBeGreaterThan(2);
+  });
+
+  test("one changes one's own fields, and no flags", async () => {
+    const ada = await api.account();
+    expect((await ada.call("PATCH", "/users/me", { full_name: "A", is_superuser: true })).json).toMatchObject({
+      full_name: "A",
+      is_superuser: false,
+    });
+    expect((await ada.call("PATCH", `/users/${ada.id}`, { is_superuser: true })).status).toBe(403);
+    expect((await ada.call("PATCH", `/users/${ada.id}`, { full_name: null })).json.full_name).toBeNull();
+    expect((await ada.call("PATCH", "/users/me", { email: SUPERUSER.email })).status).toBe(409);
+  });
+
+  test("a password needs the current one", async () => {
+    const ada = await api.account();
+    const change = { current_password: "not this", new_password: "a new password" };
+    expect((await ada.call("PATCH", "/users/me/password", change)).status).toBe(400);
+  });
+
+  test("a superuser cannot delete itself", async () => {
+    expect((await root.call("DELETE", "/users/me")).status).toBe(403);
+    expect((await root.call("DELETE", `/users/${root.id}`)).status).toBe(403);
+  });
+
+  test("a deleted user's webhooks go with it", async () => {
+    const ada = await api.account();
+    const webhook = await ada.call("POST", "/webhooks", { url: "https://example.com/a", events: ["*"] });
+    expect((await root.call("DELETE", `/users/${ada.id}`)).status).toBe(204);
+    const rows = await api.db.sql`SELECT w.deleted_at, p.cancel_before FROM webhooks w
+      JOIN endpoints p ON p.webhook_id = w.id WHERE w.id = ${webhook.json.id}`;
+    expect(rows[0]?.["deleted_at"]).toBeDate();
+    expect(rows[0]?.["cancel_before"]).toBeDate();
+    expect(api.changedWebhooks).toContain(webhook.json.id);
+  });
+});

@@ -1,0 +1,83 @@
+import { expect, test } from "bun:test";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DataDir, DataDirInUseError, findRun, withRunningServices } from "../../src/dev/data-dir.ts";
+import { identify } from "../../src/dev/processes.ts";
+import { testFolder } from "../support/services.ts";
+
+test("one holder at a time, whose pid the others are told", async () => {
+  const path = await testFolder("data-dir");
+  const held = DataDir.take(path);
+  expect(() => DataDir.take(path)).toThrow(DataDirInUseError);
+  expect(() => DataDir.take(path)).toThrow(`pid ${process.pid}`);
+  held.release();
+  DataDir.take(path).release();
+});
+
+test("a holder that was killed holds nothing, whatever its files say", async () => {
+  const path = await testFolder("data-dir");
+  const script = `
+    import { DataDir } from ${JSON.stringify(join(import.meta.dirname, "../../src/dev/data-dir.ts"))};
+    DataDir.take(${JSON.stringify(path)}).writeRun({ processes: [], environment: {} });
+    process.kill(process.pid, "SIGKILL");
+  `;
+  await Bun.spawn([process.execPath, "-e", script]).exited;
+  expect(existsSync(join(path, "run.json"))).toBe(true);
+  expect(findRun(path)).toBeUndefined();
+  const held = DataDir.take(path);
+  expect(readFileSync(join(path, "pid"), "utf8")).toBe(`${process.pid}\n`);
+  await held.endOrphans();
+  expect(existsSync(join(path, "run.json"))).toBe(false);
+  held.release();
+});
+
+test("orphans are ended, strangers under their pids are not", async () => {
+  const path = await testFolder("data-dir");
+  const held = DataDir.take(path);
+  const orphan = Bun.spawn(["sleep", "60"]);
+  const stranger = Bun.spawn(["sleep", "60"]);
+  held.writeRun({
+    processes: [
+      { name: "worker", ...identify(orphan.pid) },
+      { name: "api", pid: stranger.pid, startTicks: "1" },
+    ],
+    environment: {},
+  });
+  await held.endOrphans();
+  expect(await orphan.exited).not.toBe(0);
+  expect(stranger.exitCode).toBeNull();
+  stranger.kill("SIGKILL");
+  held.release();
+});
+
+test("a secret is made once and kept for our eyes only", async () => {
+  const path = await testFolder("data-dir");
+  const held = DataDir.take(path);
+  expect(held.keptSecret("A", () => "first")).toEqual({ value: "first", isNew: true });
+  expect(held.keptSecret("B", () => "other")).toEqual({ value: "other", isNew: true });
+  expect(held.keptSecret("A", () => "second")).toEqual({ value: "first", isNew: false });
+  expect(statSync(join(path, "secrets.json")).mode & 0o777).toBe(0o600);
+  held.release();
+});
+
+test("a running start's services fill in what is not set, and its secrets go with its Postgres", async () => {
+  const path = await testFolder("data-dir");
+  const environment = {
+    DATABASE_URL: "postgres://a/b",
+    NATS_URL: "nats://c",
+    JWT_SECRET: "j",
+    EGRESS_ALLOW: "::1/128",
+  };
+  expect(withRunningServices({}, path)).toEqual({});
+  const held = DataDir.take(path);
+  held.writeRun({ processes: [], environment });
+  expect(withRunningServices({ NATS_URL: "" }, path)).toEqual(environment);
+  expect(withRunningServices({ JWT_SECRET: "own" }, path)["JWT_SECRET"]).toBe("own");
+  expect(withRunningServices({ DATABASE_URL: "postgres://x/y" }, path)).toEqual({
+    DATABASE_URL: "postgres://x/y",
+    NATS_URL: "nats://c",
+  });
+  held.release();
+  writeFileSync(join(path, "run.json"), "half a fi");
+  expect(findRun(path)).toBeUndefined();
+});

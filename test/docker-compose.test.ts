@@ -1,0 +1,75 @@
+// There is no container engine where the tests run: this holds what can be held without one.
+
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { SETTINGS } from "../src/config.ts";
+import { projectRoot } from "../src/dev/project.ts";
+
+type Compose = {
+  services: Record<
+    string,
+    {
+      build?: string;
+      environment?: Record<string, unknown>;
+      volumes?: string[];
+      command?: string[];
+      healthcheck?: unknown;
+    }
+  >;
+  volumes: Record<string, unknown>;
+};
+
+const text = (file: string) => readFileSync(join(projectRoot, file), "utf8");
+const compose = Bun.YAML.parse(text("docker-compose.yml")) as Compose;
+const services = Object.entries(compose.services);
+const ours = services.filter(([, service]) => service.build !== undefined);
+const settingNames = new Set(Object.values(SETTINGS).map(({ name }) => name));
+
+describe("docker-compose.yml", () => {
+  test("runs every role, and each can be scaled", () => {
+    expect(ours.map(([name]) => name)).toEqual(["migrate", "api", "worker"]);
+    for (const [name, service] of ours) expect(service.command).toEqual([name]);
+    expect(text("docker-compose.yml")).not.toContain("container_name");
+  });
+
+  test("mounts only files that exist and volumes that are declared", () => {
+    for (const [, service] of services) {
+      for (const volume of service.volumes ?? []) {
+        const [source = ""] = volume.split(":");
+        if (source.startsWith(".")) expect(existsSync(join(projectRoot, source))).toBe(true);
+        else expect(Object.keys(compose.volumes)).toContain(source);
+      }
+    }
+  });
+
+  test("sets nothing that Fairpost does not know", () => {
+    for (const [, service] of ours) {
+      for (const name of Object.keys(service.environment ?? {})) expect(settingNames).toContain(name);
+    }
+  });
+
+  test("asks for every secret by its name", () => {
+    const variables = [...text("docker-compose.yml").matchAll(/\$\{(\w+)(:[?-])?/g)];
+    for (const [, name = "", kind] of variables) {
+      expect([...settingNames, "POSTGRES_PASSWORD"]).toContain(name);
+      if (["JWT_SECRET", "SECRETS_KEY", "POSTGRES_PASSWORD"].includes(name)) expect(kind).toBe(":?");
+    }
+  });
+
+  test("watches the servers' health", () => {
+    for (const name of ["postgres", "nats", "api"]) expect(compose.services[name]?.healthcheck).toBeDefined();
+  });
+});
+
+describe("Dockerfile", () => {
+  test("copies only what exists and what .dockerignore lets through", () => {
+    const copied = [...text("Dockerfile").matchAll(/^COPY (.+) \S+$/gm)].flatMap(([, names = ""]) => names.split(" "));
+    expect(copied).toContain("src");
+    const allowed = text(".dockerignore").split("\n");
+    for (const name of copied) {
+      expect(existsSync(join(projectRoot, name))).toBe(true);
+      expect(allowed).toContain(`!${name}`);
+    }
+  });
+});

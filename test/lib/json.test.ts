@@ -1,0 +1,46 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type Json, jsonText, RawJson, rawJsonMember } from "../../src/lib/json.ts";
+
+describe("rawJsonMember", () => {
+  test("keeps what JSON.parse would lose", () => {
+    const data = `{"b": 12345678901234567890, "2":1.0, "1":-0e5}`;
+    expect(rawJsonMember(`{"type":"a","data":${data}}`, "data")?.text).toBe(data);
+  });
+
+  test.each([
+    [`{"a":1}`, "1"],
+    [` {\n"x" : [1,{"a":2}] , "a" :\t"b\\"]}" }`, `"b\\"]}"`],
+    [`{"\\u0061":null}`, "null"],
+    [`{"a":1,"a":[ 2 ]}`, "[ 2 ]"],
+    [`{"a":"\\\\"}`, `"\\\\"`],
+    [`{"b":"a","a":{"a":{}}}`, `{"a":{}}`],
+  ])("finds the member a of %s", (text, member) => expect(rawJsonMember(text, "a")?.text).toBe(member));
+
+  test.each([`{}`, `[{"a":1}]`, `"a"`, `{"b":{"a":1}}`, ``])("finds none in %p", (text) =>
+    expect(rawJsonMember(text, "a")).toBeUndefined(),
+  );
+
+  test("agrees with JSON.parse", () => {
+    const anyJson = fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true });
+    fc.assert(
+      fc.property(anyJson, fc.constantFrom(undefined, 2), (object, indent) => {
+        const text = JSON.stringify(object, undefined, indent);
+        for (const [key, value] of Object.entries(JSON.parse(text))) {
+          expect(JSON.parse(rawJsonMember(text, key)?.text ?? "nothing")).toEqual(value);
+        }
+      }),
+    );
+  });
+});
+
+describe("jsonText", () => {
+  test("is JSON.stringify, for everything that JSON can say", () => {
+    fc.assert(fc.property(fc.jsonValue(), (value) => expect(jsonText(value as Json)).toBe(JSON.stringify(value))));
+  });
+
+  test("writes raw JSON as it is, instants as RFC 3339, and leaves out what is undefined", () => {
+    const value = { raw: new RawJson("[1, 2]"), at: new Date(0), none: undefined, list: [new RawJson("1e2")] };
+    expect(jsonText(value)).toBe(`{"raw":[1, 2],"at":"1970-01-01T00:00:00.000Z","list":[1e2]}`);
+  });
+});
