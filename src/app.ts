@@ -119,7 +119,7 @@ export function createApi(config: Config): Service {
         if (await ensureFirstSuperuser(database, passwords, email, password)) observe("superuser.created", { email });
       }
       app.listen({ port: config.port, hostname: config.host });
-      observe("service.started", { role: "api", url: `http://${config.host}:${config.port}` });
+      observe("service.started", { url: `http://${config.host}:${config.port}` });
     },
     async stop() {
       await app.server?.stop();
@@ -237,7 +237,7 @@ export function createWorker(config: Config): Service {
       });
       const always = { isCurrent: () => true, lasts: () => true };
       for (const partition of ALL_PARTITIONS) tenures.gain(partition, always, "the only worker");
-      observe("service.started", { role: "worker" });
+      observe("service.started", {});
       return Promise.resolve();
     },
     async stop() {
@@ -283,7 +283,7 @@ function grouped(role: string, { log, observe, database }: Foundation, services:
     start: () => Promise.resolve(),
     async stop() {
       await database.close();
-      observe("service.stopped", { role });
+      observe("service.stopped", {});
       log.flush();
     },
   };

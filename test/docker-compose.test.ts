@@ -14,7 +14,7 @@ type Compose = {
       environment?: Record<string, unknown>;
       volumes?: string[];
       command?: string[];
-      healthcheck?: unknown;
+      healthcheck?: { test: unknown[] };
     }
   >;
   volumes: Record<string, unknown>;
@@ -58,7 +58,11 @@ describe("docker-compose.yml", () => {
   });
 
   test("watches the servers' health", () => {
-    for (const name of ["postgres", "nats", "api"]) expect(compose.services[name]?.healthcheck).toBeDefined();
+    for (const name of ["postgres", "nats", "api"]) {
+      const command = compose.services[name]?.healthcheck?.test ?? [];
+      expect(command[0]).toBe("CMD");
+      expect(command.every((word) => typeof word === "string")).toBe(true);
+    }
   });
 });
 

@@ -83,11 +83,17 @@ function unstorable(value: unknown, path: string, depth: number): FieldError | u
   if (typeof value === "number" && !Number.isFinite(value)) return { path, message: "This number is too large." };
   if (typeof value !== "object" || value === null) return undefined;
   if (depth >= JSON_DEPTH_MAX) return { path, message: `Nested more than ${JSON_DEPTH_MAX} levels deep.` };
+  if (typeof value.toString !== "function") speakFor(value);
   for (const [key, item] of Object.entries(value)) {
     const fault = unstorableText(key, path) ?? unstorable(item, `${path}.${key}`, depth + 1);
     if (fault !== undefined) return fault;
   }
   return undefined;
+}
+
+/** Elysia puts a refused value into its message, and fails on an object that has a member `toString`. */
+function speakFor(value: object): void {
+  Object.defineProperty(value, Symbol.toPrimitive, { value: () => "[object]" });
 }
 
 function unstorableText(text: string, path: string): FieldError | undefined {

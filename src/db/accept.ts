@@ -85,7 +85,7 @@ const ANSWER = `
       FROM fanned_out f JOIN matched m USING (event_id, webhook_id)) AS deliveries`;
 
 const ACCEPT_EVENTS = `
-  WITH accepted AS (SELECT * FROM json_to_recordset($1::json) AS e${EVENT_COLUMNS}),
+  WITH accepted AS (SELECT * FROM json_to_recordset($1::text::json) AS e${EVENT_COLUMNS}),
   ${FAN_OUT}
   ${ANSWER}`;
 
@@ -98,7 +98,7 @@ export async function acceptEvents(sql: Sql, events: readonly EventRow[]): Promi
 // Ordered by the unique key, so that two statements with the same e-mails wait for each other instead of deadlocking.
 const ACCEPT_SUBSCRIBERS = `
   WITH given AS (
-    SELECT * FROM json_to_recordset($1::json) AS s(id uuid, user_id uuid, email text, first_name text, last_name text,
+    SELECT * FROM json_to_recordset($1::text::json) AS s(id uuid, user_id uuid, email text, first_name text, last_name text,
       tags text[], custom_fields text, status text)
   ),
   known AS (SELECT g.* FROM given g JOIN users u ON u.id = g.user_id AND u.deleted_at IS NULL),
@@ -111,7 +111,7 @@ const ACCEPT_SUBSCRIBERS = `
   ),
   accepted AS (
     SELECT e.id, e.user_id, e.type, e.priority, e.pieces, e.patterns, e.only_to, e.not_to
-    FROM json_to_recordset($2::json) AS e(id uuid, user_id uuid, type text, priority text, pieces text[],
+    FROM json_to_recordset($2::text::json) AS e(id uuid, user_id uuid, type text, priority text, pieces text[],
       patterns text[], only_to uuid, not_to uuid, subscriber_id uuid)
     JOIN created c ON c.id = e.subscriber_id
   ),

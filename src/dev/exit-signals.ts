@@ -1,9 +1,9 @@
-// One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same, and so is a launcher that is gone.
+// One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same (but for nohup), and so is a launcher that is gone.
 // Under npx one Ctrl-C arrives as two signals, so only a second one that comes a while later means impatience.
 
 import type { Clock } from "../lib/clock.ts";
 import { findLaunchers, watchLaunchers } from "./launcher.ts";
-import { identify, ignoresHangup } from "./processes.ts";
+import { isNohup } from "./processes.ts";
 
 const IMPATIENT_AFTER_MS = 1_000;
 
@@ -26,9 +26,7 @@ export function watchExitSignals({ clock, onExit, onImpatience }: ExitSignals): 
   const launchers = findLaunchers();
   process.on("SIGTERM", leave);
   process.on("SIGINT", leave);
-  // `nohup bun run start` means to survive the terminal, but `bun run` does not hand that on to its scripts.
-  const survivesHangup = [identify(process.pid), ...launchers].some(({ pid }) => ignoresHangup(pid));
-  process.on("SIGHUP", survivesHangup ? () => {} : leave);
+  process.on("SIGHUP", isNohup() ? () => {} : leave);
   // Under a supervisor its end closes the channel to us; otherwise whoever launched us counts.
   if (process.connected) process.on("disconnect", leave);
   else watchLaunchers(launchers, leave);

@@ -69,12 +69,18 @@ export function processesBelow(folder: string, names: readonly string[]): Proces
   return found;
 }
 
-/** Whether the process was started to survive its terminal, as by nohup. */
-export function ignoresHangup(pid: number): boolean {
+/**
+ * Whether we were started to survive our terminal, as by nohup. `bun run` handles SIGHUP itself and starts its scripts
+ * with the default, so there nohup's other trace counts: it opens /dev/null for writing alone as standard input.
+ */
+export function isNohup(): boolean {
   try {
-    const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+    const ignored = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "";
     // Bit 0 is signal 1, SIGHUP (proc(5)).
-    return ignored !== undefined && (Number.parseInt(ignored.slice(-1), 16) & 1) === 1;
+    if ((Number.parseInt(ignored.slice(-1), 16) & 1) === 1) return true;
+    const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync("/proc/self/fdinfo/0", "utf8"))?.[1] ?? "";
+    // The last two bits are the access mode; 1 is O_WRONLY.
+    return readlinkSync("/proc/self/fd/0") === "/dev/null" && (Number.parseInt(flags, 8) & 3) === 1;
   } catch {
     return false;
   }

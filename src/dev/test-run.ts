@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { sleep, systemClock } from "../lib/clock.ts";
 import { endOrphanedNats } from "./embedded-nats.ts";
 import { EmbeddedPostgres, endOrphanedPostgres } from "./embedded-postgres.ts";
 import { anyFreePort } from "./ports.ts";
@@ -14,6 +15,9 @@ import { projectRoot } from "./project.ts";
 export const TEMPLATE_DATABASE = "fairpost_template";
 
 const FOLDER_PREFIX = "fairpost-test-";
+
+/** What a start that is interrupted gets to notice it. */
+const START_PATIENCE_MS = 300;
 
 /** Nothing of a test run has to survive a crash of the machine. */
 const THROWAWAY_SETTINGS = {
@@ -88,9 +92,9 @@ export class TestRun {
   async #stop(): Promise<void> {
     if (this.#runner !== undefined) await endProcess(identify(this.#runner.pid), "SIGTERM", 1_000);
     await this.#postgres?.kill();
-    // In the middle of a start: what is left of it fails without its server, initdb included.
+    // In the middle of a start: without its server, or initdb, the rest of it fails.
     await endOrphanedPostgres(this.folder);
-    await this.#starting?.catch(() => {});
+    await Promise.race([this.#starting?.catch(() => {}), sleep(systemClock, START_PATIENCE_MS)]);
     await this.#postgres?.kill();
     await removeRun(this.folder);
   }

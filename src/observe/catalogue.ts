@@ -5,8 +5,8 @@ import type { DeliveryStatus } from "../domain/delivery.ts";
 import type { Priority } from "../domain/priority.ts";
 
 export type Catalogue = {
-  "service.started": { role: string; [detail: string]: unknown };
-  "service.stopped": { role: string };
+  "service.started": { url?: string };
+  "service.stopped": Record<string, never>;
   "stop.failed": { service: string; error: string };
 
   "request.answered": { request_id: string; method: string; path: string; status: number; latency_ms: number };
