@@ -198,6 +198,8 @@ CREATE TABLE stream (
   epoch integer NOT NULL DEFAULT 0,
   stream_created_at text,
   bucket_created_at text,
+  -- The bucket came after another one: leases of that one may outlive it for a while.
+  bucket_is_successor boolean NOT NULL DEFAULT false,
   updated_at timestamptz NOT NULL DEFAULT now()
 );
 --> statement-breakpoint

@@ -16,12 +16,12 @@ import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import { API_QUERY_TIMEOUT_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
-import { ALL_PARTITIONS } from "./domain/partition.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { createCipher } from "./lib/cipher.ts";
 import { systemClock } from "./lib/clock.ts";
 import { RawJson } from "./lib/json.ts";
 import { createPasswords } from "./lib/password.ts";
+import { ownIdentity } from "./lib/process-identity.ts";
 import { systemRandom } from "./lib/random.ts";
 import { type Service, ServiceGroup } from "./lib/service.ts";
 import { createLog, describeError } from "./observe/log.ts";
@@ -38,6 +38,8 @@ import { createSender } from "./sender/send.ts";
 import { Bus } from "./stream/bus.ts";
 import { NatsLink } from "./stream/connection.ts";
 import { lastSequence } from "./stream/inspect.ts";
+import { OwnersBucket } from "./stream/owners-bucket.ts";
+import { Ownership } from "./stream/ownership.ts";
 import { PartitionIntake } from "./stream/partition-intake.ts";
 import { Publisher } from "./stream/publisher.ts";
 
@@ -223,25 +225,46 @@ export function createWorker(config: Config): Service {
       tableKeeper.disown(partition);
     },
   });
-  const ownership: Service = {
-    name: "ownership",
-    start() {
+  const ownership = new Ownership({
+    store: new OwnersBucket(link),
+    clock,
+    workerId,
+    identity: ownIdentity(),
+    attemptTimeoutMs: config.attemptTimeoutMs,
+    events: {
+      gained: (partition, lease, reason) => tenures.gain(partition, lease, reason),
+      release: (partition, reason) => tenures.release(partition, reason),
+      lost(partition, reason) {
+        counters.add("fairpost_leases_lost_total", { worker: workerId });
+        tenures.drop(partition, reason);
+      },
+      takenOver: () => counters.add("fairpost_takeovers_total", { worker: workerId }),
+    },
+    onTrouble: (task, error) => observe("lease.failed", { task, error: describeError(error) }),
+  });
+  const fleet: Service = {
+    name: "fleet",
+    async start() {
+      await ownership.start();
       link.listen({ connected: () => {}, disconnected: () => tenures.streamIsUnknown() });
-      keeper.onEnsured(({ epoch, connectionGeneration }) => {
+      let bucket: string | undefined;
+      keeper.onEnsured((ensured) => {
         const connection = link.connection;
         if (connection === undefined) return;
         lastSequence(connection).then(
-          (lastSeq) => tenures.streamIs({ epoch, lastSeq, connectionGeneration }),
+          (lastSeq) => tenures.streamIs({ epoch: ensured.epoch, lastSeq }),
           () => keeper.look(),
         );
+        const ageMs = clock.now() - Date.parse(ensured.bucketCreatedAt);
+        const waitMs = ensured.bucketIsSuccessor ? Math.min(Math.max(0, ownership.ttlMs - ageMs), ownership.ttlMs) : 0;
+        const isReplaced = bucket !== undefined && bucket !== ensured.bucketCreatedAt;
+        bucket = ensured.bucketCreatedAt;
+        ownership.bucketIs({ isReplaced, claimNotBefore: clock.monotonic() + waitMs });
       });
-      const always = { isCurrent: () => true, lasts: () => true };
-      for (const partition of ALL_PARTITIONS) tenures.gain(partition, always, "the only worker");
       observe("service.started", {});
-      return Promise.resolve();
     },
     async stop() {
-      await Promise.all(tenures.partitions.map((partition) => tenures.release(partition, "stopping")));
+      await ownership.stop();
       await attempts.settled();
       await recorder.drain();
     },
@@ -272,7 +295,7 @@ export function createWorker(config: Config): Service {
     refill,
     tableKeeper,
     housekeeping,
-    ownership,
+    fleet,
   ]);
 }
 

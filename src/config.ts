@@ -1,7 +1,6 @@
 // The settings, all from the environment: this file alone reads it. Everything is validated at the start, and all that is
 // wrong is reported at once. A setting that is set to nothing counts as unset, except EGRESS_ALLOW, where it says something.
 
-import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { RETRY_SCHEDULE_DEFAULT_S, scheduleLengthMs } from "./domain/backoff.ts";
 import {
@@ -10,30 +9,27 @@ import {
   ATTEMPT_TIMEOUT_MS_MIN,
   WORKER_CONCURRENCY_DEFAULT,
 } from "./domain/limits.ts";
+import {
+  base64Bytes,
+  email,
+  matching,
+  natsUrls,
+  networks,
+  ofLength,
+  oneOf,
+  postgresUrl,
+  secret,
+  setting,
+  waitsInSeconds,
+  wholeNumber,
+} from "./lib/setting.ts";
 
 export type Role = "start" | "api" | "worker" | "migrate";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-type Setting<Value> = {
-  name: string;
-  /** As it would be written in the environment; undefined where there is none. */
-  default: string | undefined;
-  description: string;
-  /** The value is never shown. */
-  isSecret: boolean;
-  /** Throws an Error whose message continues "NAME=value: ". */
-  parse: (text: string) => Value;
-};
-
-/** How many retries a schedule may have, and the longest wait of one: beyond, it is a mistake. */
-const RETRIES_MAX = 100;
-const RETRY_WAIT_S_MAX = 30 * 86_400;
-
 const JWT_SECRET_CHARACTERS_MIN = 32;
 const SECRETS_KEY_BYTES = 32;
-const PASSWORD_CHARACTERS_MIN = 8;
-const PASSWORD_CHARACTERS_MAX = 128;
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 const DATA_DIR_DEFAULT = ".data";
@@ -46,18 +42,24 @@ export const SETTINGS = {
   host: setting("HOST", "127.0.0.1", "The address that the API listens on.", (text) =>
     matching(text, /^[\w.:-]+$/, "should be an address or a host name"),
   ),
-  databaseUrl: secret("DATABASE_URL", "Postgres 15 or later; embedded unless set.", databaseUrl),
-  natsUrl: secret("NATS_URL", "NATS 2.11 or later with JetStream, comma-separated; embedded unless set.", natsUrl),
+  databaseUrl: secret("DATABASE_URL", "Postgres 15 or later; embedded unless set.", postgresUrl),
+  natsUrl: secret("NATS_URL", "NATS 2.11 or later with JetStream, comma-separated; embedded unless set.", natsUrls),
   dataDir: setting(
     "DATA_DIR",
-    ".data",
-    "Holds the embedded services and generated secrets; from the project on.",
+    DATA_DIR_DEFAULT,
+    "Holds the embedded services and generated secrets; relative to the project.",
     (text) => resolve(import.meta.dirname, "..", text),
   ),
-  jwtSecret: secret("JWT_SECRET", `Signs access tokens; ${JWT_SECRET_CHARACTERS_MIN} characters or more.`, jwtSecret),
-  secretsKey: secret("SECRETS_KEY", "Encrypts signing secrets; 32 bytes, base64.", secretsKey),
+  jwtSecret: secret("JWT_SECRET", `Signs access tokens; ${JWT_SECRET_CHARACTERS_MIN} characters or more.`, (text) =>
+    ofLength(text, JWT_SECRET_CHARACTERS_MIN, Number.POSITIVE_INFINITY),
+  ),
+  secretsKey: secret("SECRETS_KEY", "Encrypts signing secrets; 32 bytes, base64.", (text) =>
+    base64Bytes(text, SECRETS_KEY_BYTES),
+  ),
   firstSuperuserEmail: setting("FIRST_SUPERUSER", undefined, "E-mail of a superuser that is made at the start.", email),
-  firstSuperuserPassword: secret("FIRST_SUPERUSER_PASSWORD", "The password it gets; 8 to 128 characters.", password),
+  firstSuperuserPassword: secret("FIRST_SUPERUSER_PASSWORD", "The password it gets; 8 to 128 characters.", (text) =>
+    ofLength(text, 8, 128),
+  ),
   registration: setting("REGISTRATION", "open", "Whether anybody may sign up: open or closed.", (text) =>
     oneOf(text, ["open", "closed"] as const),
   ),
@@ -78,7 +80,7 @@ export const SETTINGS = {
     "RETRY_SCHEDULE",
     RETRY_SCHEDULE_DEFAULT_S.join(","),
     "Seconds between attempts, comma-separated: N entries are N retries.",
-    retrySchedule,
+    waitsInSeconds,
   ),
   attemptTimeoutMs: setting(
     "ATTEMPT_TIMEOUT_MS",
@@ -222,111 +224,3 @@ function missing(settings: Partial<Settings>, role: Role): ConfigFault[] {
 }
 
 const WHERE_SERVICES = "should be a URL, unless `bun run start` is running on the same DATA_DIR";
-
-function setting<Value>(
-  name: string,
-  fallback: string | undefined,
-  description: string,
-  parse: (text: string) => Value,
-): Setting<Value> {
-  return { name, default: fallback, description, isSecret: false, parse };
-}
-
-function secret<Value>(name: string, description: string, parse: (text: string) => Value): Setting<Value> {
-  return { name, default: undefined, description, isSecret: true, parse };
-}
-
-function wholeNumber(text: string, min: number, max: number): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || number < min || number > max) {
-    throw new Error(`should be a whole number from ${min} to ${max}`);
-  }
-  return number;
-}
-
-function oneOf<Word extends string>(text: string, words: readonly Word[]): Word {
-  const word = words.find((candidate) => candidate === text.toLowerCase());
-  if (word === undefined) throw new Error(`should be one of ${words.join(", ")}`);
-  return word;
-}
-
-function matching(text: string, pattern: RegExp, otherwise: string): string {
-  if (!pattern.test(text)) throw new Error(otherwise);
-  return text;
-}
-
-function databaseUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^postgres(ql)?:$/.test(url.protocol) || url.pathname.length < 2) {
-    throw new Error("should look like postgres://user:password@host:5432/database");
-  }
-  return text;
-}
-
-function natsUrl(text: string): string {
-  for (const server of text.split(",").map((part) => part.trim())) {
-    const url = URL.parse(server.includes("://") ? server : `nats://${server}`);
-    if (url === null || !/^(nats|tls):$/.test(url.protocol) || url.hostname === "") {
-      throw new Error("should look like nats://host:4222, several of them separated by commas");
-    }
-  }
-  return text;
-}
-
-function jwtSecret(text: string): string {
-  if (text.length < JWT_SECRET_CHARACTERS_MIN) {
-    throw new Error(`should have ${JWT_SECRET_CHARACTERS_MIN} characters or more, has ${text.length}`);
-  }
-  return text;
-}
-
-function secretsKey(text: string): Uint8Array {
-  const isBase64 = /^[A-Za-z0-9+/]+={0,2}$/.test(text);
-  const key = new Uint8Array(Buffer.from(text, "base64"));
-  if (!isBase64 || key.length !== SECRETS_KEY_BYTES) {
-    const what = isBase64 ? `is base64 of ${key.length}` : "is not base64";
-    throw new Error(`should be ${SECRETS_KEY_BYTES} bytes in base64 (openssl rand -base64 32), ${what}`);
-  }
-  return key;
-}
-
-function email(text: string): string {
-  return matching(text, /^[^\s@]+@[^\s@]+$/, "should be an e-mail address");
-}
-
-function password(text: string): string {
-  if (text.length < PASSWORD_CHARACTERS_MIN || text.length > PASSWORD_CHARACTERS_MAX) {
-    throw new Error(
-      `should have ${PASSWORD_CHARACTERS_MIN} to ${PASSWORD_CHARACTERS_MAX} characters, has ${text.length}`,
-    );
-  }
-  return text;
-}
-
-/** Each as `address/bits`; an address alone is a network of one. */
-function networks(text: string): string[] {
-  if (text === "") return [];
-  return text.split(",").map((part) => {
-    const [address = "", bits, ...rest] = part.trim().split("/");
-    const version = isIP(address);
-    const bitsMax = version === 6 ? 128 : 32;
-    const isRight =
-      version !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax));
-    if (!isRight || address.includes("%")) {
-      throw new Error(`${part.trim() || "(nothing)"} should be a network like 10.0.0.0/8 or fd00::/8, or an address`);
-    }
-    return `${address}/${bits ?? bitsMax}`;
-  });
-}
-
-function retrySchedule(text: string): number[] {
-  const entries = text.split(",").map((part) => part.trim());
-  const seconds = entries.map(Number);
-  const isRight = entries.every(
-    (entry, index) => /^\d+(\.\d+)?$/.test(entry) && (seconds[index] ?? 0) <= RETRY_WAIT_S_MAX,
-  );
-  if (!isRight || entries.length > RETRIES_MAX) {
-    throw new Error(`should be up to ${RETRIES_MAX} waits in seconds, each at most ${RETRY_WAIT_S_MAX}, like 1,5,25`);
-  }
-  return seconds;
-}

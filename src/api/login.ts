@@ -15,7 +15,8 @@ import { userView } from "./views.ts";
 
 const Credentials = fields(
   { username: Type.String({ maxLength: 254 }), password: Type.String({ maxLength: 1_024, "x-format": "password" }) },
-  { example: { username: "ada@example.com", password: "correct horse battery" } },
+  // The user of the example of POST /users/.
+  { example: { username: "grace@example.com", password: "a long enough password" } },
 );
 
 const signInOperation = operation({

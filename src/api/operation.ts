@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../domain/error.ts";
 import { STATUSES } from "./errors.ts";
 
-export type Tag = "login" | "users" | "webhooks" | "subscribers" | "events" | "deliveries" | "status";
+type Tag = "login" | "users" | "webhooks" | "subscribers" | "events" | "deliveries" | "status";
 export type ModelName = "User" | "Webhook" | "Subscriber" | "Event" | "Delivery" | "EventType" | "Token" | "Secret";
 
 type Answer = { status: number; description: string; schema?: object; contentType?: string };

@@ -9,9 +9,9 @@ import type { Observe } from "../observe/catalogue.ts";
 import type { Acceptance } from "../publish/acceptance.ts";
 
 /** Whether deliveries may go to a URL; `why` is for its owner to read. */
-export type TargetVerdict = { ok: true } | { ok: false; why: string };
+type TargetVerdict = { ok: true } | { ok: false; why: string };
 
-export type ApiSettings = {
+type ApiSettings = {
   jwtSecret: string;
   /** `closed`: only a superuser creates users. */
   registration: "open" | "closed";

@@ -1,6 +1,6 @@
 // Slows down guessing of passwords: ten wrong sign-ins per e-mail and address in 15 minutes, then none is tried until
-// the oldest is 15 minutes old. Sign-ins of one key take turns, so that many at once are not all tried before the first
-// has failed. In memory: a restart forgets, and another API process counts for itself.
+// the oldest is 15 minutes old. Those under way count as if they might fail, so that a burst is not tried as a whole
+// before its first failures are known: it waits. In memory: a restart forgets, and another process counts for itself.
 
 import { DomainError } from "../domain/error.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -9,10 +9,10 @@ const FAILURES_MAX = 10;
 const WINDOW_MS = 15 * 60_000;
 /** Keys remembered, oldest forgotten first: some 20 MB at the most. */
 const KEYS_MAX = 50_000;
-/** Sign-ins of one key that may wait for their turn. */
-const WAITING_MAX = 50;
+/** Sign-ins of one key that may wait for others of it. */
+const WAITING_MAX = 500;
 
-type Entry = { failedAt: number[]; waiting: number; turn: Promise<unknown> };
+type Entry = { failedAt: number[]; underWay: number; waiting: (() => void)[] };
 
 export class SignInThrottle {
   readonly #clock: Clock;
@@ -25,31 +25,35 @@ export class SignInThrottle {
   /** Runs `signIn` unless there were too many wrong ones; undefined from it counts as wrong. Throws too_many_attempts. */
   async attempt<Result>(key: string, signIn: () => Promise<Result | undefined>): Promise<Result | undefined> {
     const entry = this.#entry(key);
-    if (entry.waiting >= WAITING_MAX) throw tooMany(1);
-    entry.waiting += 1;
-    const turn = entry.turn.then(() => this.#takeTurn(entry, signIn));
-    entry.turn = turn.catch(() => {});
+    await this.#begin(entry);
     try {
-      return await turn;
+      const result = await signIn();
+      if (result === undefined) entry.failedAt.push(this.#clock.monotonic());
+      return result;
     } finally {
-      entry.waiting -= 1;
-      if (entry.waiting === 0 && entry.failedAt.length === 0) this.#entries.delete(key);
+      entry.underWay -= 1;
+      for (const wake of entry.waiting.splice(0)) wake();
+      if (entry.underWay === 0 && entry.waiting.length === 0 && entry.failedAt.length === 0) this.#entries.delete(key);
     }
   }
 
-  async #takeTurn<Result>(entry: Entry, signIn: () => Promise<Result | undefined>): Promise<Result | undefined> {
-    const now = this.#clock.monotonic();
-    entry.failedAt = entry.failedAt.filter((at) => at > now - WINDOW_MS);
-    const oldest = entry.failedAt[0];
-    if (oldest !== undefined && entry.failedAt.length >= FAILURES_MAX)
-      throw tooMany((oldest + WINDOW_MS - now) / 1_000);
-    const result = await signIn();
-    if (result === undefined) entry.failedAt.push(this.#clock.monotonic());
-    return result;
+  async #begin(entry: Entry): Promise<void> {
+    for (;;) {
+      const now = this.#clock.monotonic();
+      entry.failedAt = entry.failedAt.filter((at) => at > now - WINDOW_MS);
+      const oldest = entry.failedAt[0];
+      if (oldest !== undefined && entry.failedAt.length >= FAILURES_MAX) {
+        throw tooMany((oldest + WINDOW_MS - now) / 1_000);
+      }
+      if (entry.failedAt.length + entry.underWay < FAILURES_MAX) break;
+      if (entry.waiting.length >= WAITING_MAX) throw tooMany(1);
+      await new Promise<void>((resolve) => entry.waiting.push(resolve));
+    }
+    entry.underWay += 1;
   }
 
   #entry(key: string): Entry {
-    const entry = this.#entries.get(key) ?? { failedAt: [], waiting: 0, turn: Promise.resolve() };
+    const entry = this.#entries.get(key) ?? { failedAt: [], underWay: 0, waiting: [] };
     this.#entries.delete(key);
     this.#entries.set(key, entry);
     if (this.#entries.size > KEYS_MAX) this.#forgetOldest();

@@ -35,8 +35,3 @@ function smallestIdAt(ms: number): string {
   const hex = Math.min(Math.max(0, ms), 0xffff_ffff_ffff).toString(16).padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
-
-/** A search text for ILIKE, in which the caller's own % and _ stand for themselves. */
-export function containing(text: string): string {
-  return `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
-}

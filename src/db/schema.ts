@@ -142,5 +142,6 @@ export const stream = pgTable("stream", {
   epoch: integer("epoch").notNull().default(0),
   streamCreatedAt: text("stream_created_at"),
   bucketCreatedAt: text("bucket_created_at"),
+  bucketIsSuccessor: boolean("bucket_is_successor").notNull().default(false),
   updatedAt: updatedAt(),
 });

@@ -19,6 +19,16 @@ export async function noteStream(sql: Sql, streamCreatedAt: string): Promise<Str
   return { epoch: Number(row?.["epoch"]), isNew: false };
 }
 
+/** Notes the bucket of leases. True: it came after another one, whose leases may still be believed in for a while. */
+export async function noteBucket(sql: Sql, bucketCreatedAt: string): Promise<boolean> {
+  const [row] = await sql`UPDATE stream SET
+      bucket_is_successor = CASE WHEN bucket_created_at = ${bucketCreatedAt} THEN bucket_is_successor
+        ELSE bucket_created_at IS NOT NULL END,
+      bucket_created_at = ${bucketCreatedAt}
+    RETURNING bucket_is_successor`;
+  return row?.["bucket_is_successor"] === true;
+}
+
 /** Returns up to a chunk of the rows of other epochs to the table; says how many. */
 export async function returnOlderEpochs(sql: Sql, partition: Partition, epoch: number): Promise<number> {
   const rows = await sql`

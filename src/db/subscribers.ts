@@ -5,7 +5,6 @@ import type { SubscriberId, UserId } from "../domain/ids.ts";
 import { RawJson } from "../domain/payload.ts";
 import type { Subscriber, SubscriberStatus } from "../domain/subscriber.ts";
 import type { Database } from "./database.ts";
-import { containing } from "./pages.ts";
 import { subscribers } from "./schema.ts";
 
 export type SubscriberFilter = {
@@ -78,4 +77,9 @@ function matching(userId: UserId, { search, status, tag }: SubscriberFilter) {
 
 function toSubscriber(row: Omit<Subscriber, "customFields"> & { customFields: string }): Subscriber {
   return { ...row, customFields: new RawJson(row.customFields) };
+}
+
+/** A search text for ILIKE, in which the caller's own % and _ stand for themselves. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, String.raw`\$&`)}%`;
 }

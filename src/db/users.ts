@@ -1,6 +1,6 @@
 // Accounts. Deletion is soft: the row stays for what refers to it, and the e-mail is free again.
 
-import { and, asc, count, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, count, eq, inArray, isNull, sql } from "drizzle-orm";
 import { DomainError } from "../domain/error.ts";
 import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
 import { type Database, isUniqueViolation } from "./database.ts";
@@ -84,16 +84,30 @@ export async function deleteUser(db: Database, id: UserId): Promise<WebhookId[] 
         .where(present(id))
         .returning({ id: users.id });
       if (deleted.length === 0) return undefined;
+      // Locked in the order that every writer of many rows keeps to.
       const ended = await tx
-        .update(webhooks)
-        .set({ deletedAt: sql`now()`, isActive: false })
+        .select({ id: webhooks.id })
+        .from(webhooks)
         .where(and(eq(webhooks.userId, id), isNull(webhooks.deletedAt)))
-        .returning({ id: webhooks.id });
+        .orderBy(asc(webhooks.id))
+        .for("no key update");
+      const ids = ended.map((webhook) => webhook.id);
+      await tx
+        .update(webhooks)
+        .set({ deletedAt: sql`now()`, isActive: false, updatedAt: sql`now()` })
+        .where(inArray(webhooks.id, ids));
+      const itsEndpoints = inArray(endpoints.webhookId, ids);
+      await tx
+        .select({ id: endpoints.webhookId })
+        .from(endpoints)
+        .where(itsEndpoints)
+        .orderBy(asc(endpoints.webhookId))
+        .for("no key update");
       await tx
         .update(endpoints)
         .set({ cancelBefore: sql`now()` })
-        .where(eq(endpoints.userId, id));
-      return ended.map((webhook) => webhook.id);
+        .where(itsEndpoints);
+      return ids;
     }),
   );
 }

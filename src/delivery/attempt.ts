@@ -57,11 +57,8 @@ export class Attempts {
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
     const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
-    // The deadline rule: checked at the last moment, with nothing between it and the request.
-    if (!held.tenure.mayStartRequest(this.#options.attemptTimeoutMs)) {
-      return this.end(held, { kind: "postponed", delayMs: 0 });
-    }
     const outcome = await this.#post(held, endpoint as Endpoint);
+    if (outcome === undefined) return this.end(held, { kind: "postponed", delayMs: 0 });
     this.#options.onOutcome(outcome);
     this.#tellEndpoint(endpoint as Endpoint, outcome);
     this.end(held, { kind: "attempted", outcome });
@@ -81,7 +78,7 @@ export class Attempts {
     return undefined;
   }
 
-  #post({ message }: Held, endpoint: Endpoint): Promise<Outcome> {
+  #post({ message, tenure }: Held, endpoint: Endpoint): Promise<Outcome | undefined> {
     return this.#options.sender.send({
       url: endpoint.url,
       headers: endpoint.headers,
@@ -90,6 +87,7 @@ export class Attempts {
       userId: message.userId,
       payload: message.payload,
       timeoutMs: this.#options.attemptTimeoutMs,
+      mayStart: () => tenure.mayStartRequest(this.#options.attemptTimeoutMs),
     });
   }
 

@@ -66,11 +66,13 @@ export type SendRequest = {
   userId: string;
   payload: string;
   timeoutMs: number;
+  /** The deadline rule, asked with nothing between it and the request. */
+  mayStart: () => boolean;
 };
 
 export interface Sender {
-  /** Never rejects for anything that a receiver does. */
-  send(request: SendRequest): Promise<Outcome>;
+  /** Never rejects for anything that a receiver does; undefined when `mayStart` withheld the request. */
+  send(request: SendRequest): Promise<Outcome | undefined>;
 }
 
 export type DeliveryState = {

@@ -25,7 +25,7 @@ export type Ownership = {
 export type Pulling = { stop(): Promise<void>; abandon(): void; renew(): void };
 
 /** The stream as it is now: which epoch, and the sequence of its last message. */
-export type StreamView = { epoch: number; lastSeq: number; connectionGeneration: number };
+export type StreamView = { epoch: number; lastSeq: number };
 
 export type TenuresOptions = {
   clock: Clock;

@@ -1,5 +1,5 @@
-// One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same (but for nohup), and so is a launcher that is gone.
-// Under npx one Ctrl-C arrives as two signals, so only a second one that comes a while later means impatience.
+// One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same (but for nohup), and so is a launcher that
+// is gone. Under npx one Ctrl-C arrives as two signals, so only a second one a while later means impatience.
 
 import type { Clock } from "../lib/clock.ts";
 import { findLaunchers, watchLaunchers } from "./launcher.ts";

@@ -9,6 +9,7 @@ import {
   existsSync,
   lstatSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -63,8 +64,11 @@ function copyOf(installed: string): string {
   const copy = join(tmpdir(), `fairpost-postgres-${version}-${process.arch}-${ownUid}`);
   if (existsSync(copy)) {
     const { uid, mode } = statSync(copy);
-    if (uid === ownUid && (mode & 0o022) === 0) return copy;
-    throw new Error(`${copy} should hold our copy of Postgres, but belongs to somebody else; remove it`);
+    if (uid !== ownUid || (mode & 0o022) !== 0) {
+      throw new Error(`${copy} should hold our copy of Postgres, but others may have written it; remove it`);
+    }
+    if (isComplete(copy, installed)) return copy;
+    rmSync(copy, { recursive: true });
   }
   const unfinished = `${copy}.${process.pid}`;
   rmSync(unfinished, { recursive: true, force: true });
@@ -82,6 +86,12 @@ function copyOf(installed: string): string {
     if (!existsSync(copy)) throw error;
   }
   return copy;
+}
+
+/** Temporary folders are swept: old files may be missing. */
+function isComplete(copy: string, installed: string): boolean {
+  const filesIn = (folder: string) => readdirSync(join(folder, "native"), { recursive: true }).length;
+  return existsSync(join(copy, "native")) && filesIn(copy) >= filesIn(installed);
 }
 
 /** A copy made under umask 077 could not be entered. */

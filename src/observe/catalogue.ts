@@ -61,6 +61,7 @@ export type Catalogue = {
   "endpoint.held_back": { webhook_id: string; for_ms: number };
   "actor.crashed": { webhook_id: string; error: string };
   "record.failed": { results: number; error: string };
+  "lease.failed": { task: string; error: string };
   "partition.gained": { partition: string; reason: string };
   "partition.released": { partition: string; reason: string };
   "partition.lost": { partition: string; reason: string };
@@ -91,6 +92,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "record.failed": "warn",
   "housekeeping.failed": "warn",
   "partition.lost": "warn",
+  "lease.failed": "warn",
 };
 
 export type Observe = <Name extends EventName>(name: Name, fields: Catalogue[Name]) => void;

@@ -2,7 +2,7 @@
 // whoever first sees another one (a deleted store) begins a new epoch.
 
 import type { Database } from "../db/database.ts";
-import { noteStream } from "../db/stream-state.ts";
+import { noteBucket, noteStream } from "../db/stream-state.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Observe } from "../observe/catalogue.ts";
@@ -22,7 +22,12 @@ export type StreamKeeperOptions = {
   replicas: number;
 };
 
-export type EnsuredStream = Topology & { epoch: number; connectionGeneration: number };
+export type EnsuredStream = Topology & {
+  epoch: number;
+  /** The bucket of leases came after another one. */
+  bucketIsSuccessor: boolean;
+  connectionGeneration: number;
+};
 
 export class StreamKeeper implements Service {
   readonly name = "stream-keeper";
@@ -88,7 +93,8 @@ export class StreamKeeper implements Service {
     if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
     const topology = await ensureTopology(connection, replicas);
     const { epoch, isNew } = await database.run(() => noteStream(database.sql, topology.streamCreatedAt));
-    this.#ensured = { ...topology, epoch, connectionGeneration };
+    const bucketIsSuccessor = await database.run(() => noteBucket(database.sql, topology.bucketCreatedAt));
+    this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionGeneration };
     observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
       epoch,
       stream_created_at: topology.streamCreatedAt,

@@ -6,7 +6,11 @@ import { isAddressLiteral } from "./address.ts";
 import type { Deadline } from "./deadline.ts";
 import { type Failure, failureOf, hasNeverConnected, seconds } from "./failure.ts";
 
-export type Posted = { kind: "answered"; response: Response } | { kind: "failed"; failure: Failure };
+export type Posted =
+  | { kind: "answered"; response: Response }
+  | { kind: "failed"; failure: Failure }
+  /** Not begun: the permission to start was gone. */
+  | { kind: "withheld" };
 
 /** Tries the next of `addresses` only if the one before accepted no connection, so one request is sent at most. */
 export async function post(
@@ -15,6 +19,7 @@ export async function post(
   headers: Record<string, string>,
   body: string,
   deadline: Deadline,
+  mayStart: () => boolean,
 ): Promise<Posted> {
   const init: BunFetchRequestInit = {
     method: "POST",
@@ -28,6 +33,8 @@ export async function post(
   if (url.scheme === "https" && !isAddressLiteral(url.host)) init.tls = { serverName: url.host };
   let failure: Failure = { stage: "connect", error: "there is no address to connect to" };
   for (const address of addresses) {
+    // With nothing between the question and the request.
+    if (!mayStart()) return { kind: "withheld" };
     try {
       return { kind: "answered", response: await fetch(dialled(url, address), init) };
     } catch (error) {

@@ -27,14 +27,16 @@ export type SendRequest = {
   payload: string;
   /** For the whole attempt: name, connection, headers and body. */
   timeoutMs: number;
+  /** Asked right before a connection is used: false withholds the request. */
+  mayStart?: () => boolean;
 };
 
 /** `why` is for the webhook's owner to read. */
 export type TargetVerdict = { ok: true } | { ok: false; why: string };
 
 export type Sender = {
-  /** Makes one HTTP request at most. Never rejects. */
-  send(request: SendRequest): Promise<Outcome>;
+  /** Makes one HTTP request at most; undefined when `mayStart` withheld it. Never rejects. */
+  send(request: SendRequest): Promise<Outcome | undefined>;
   /** For registration: may this URL be reached? One whose name does not resolve just now may. */
   checkTarget(url: string, userId: string): Promise<TargetVerdict>;
 };
@@ -49,7 +51,10 @@ export type SenderOptions = {
   lookup?: Lookup;
 };
 
-type Ending = { kind: "answered"; answer: Answer } | { kind: "failed"; failure: Failure; answer: Answer | null };
+type Ending =
+  | { kind: "answered"; answer: Answer }
+  | { kind: "failed"; failure: Failure; answer: Answer | null }
+  | { kind: "withheld" };
 
 /** Throws for a faulty `egressAllow`. */
 export function createSender({ clock, version, egressAllow, lookup }: SenderOptions): Sender {
@@ -63,7 +68,9 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
     if (!headers.ok) return failed({ stage: "webhook", error: headers.fault });
     const resolution = await resolve(url.value, request.userId, deadline);
     if (resolution.kind !== "resolved") return failed({ stage: STAGES[resolution.kind], error: resolution.reason });
-    const posted = await post(url.value, resolution.addresses, headers.value, request.payload, deadline);
+    const mayStart = request.mayStart ?? (() => true);
+    const posted = await post(url.value, resolution.addresses, headers.value, request.payload, deadline, mayStart);
+    if (posted.kind === "withheld") return posted;
     return posted.kind === "failed" ? failed(posted.failure) : answered(posted.response, deadline);
   }
 
@@ -102,6 +109,7 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
       const ending = await attempt(request, deadline);
       deadline.end();
       const latencyMs = Math.round(clock.monotonic() - startedAt);
+      if (ending.kind === "withheld") return undefined;
       if (ending.kind === "answered") return outcomeOfAnswer(ending.answer, latencyMs);
       return { kind: "failed", ...ending.failure, answer: ending.answer, latencyMs };
     },

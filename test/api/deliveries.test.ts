@@ -83,7 +83,12 @@ test("retries at once start one schedule", async () => {
   const id = await newDelivery();
   await ended(id, "failed");
   const answers = await Promise.all(Array.from({ length: 5 }, () => ada.call("POST", `/deliveries/${id}/retry`)));
-  expect(answers.map(({ status }) => status).toSorted()).toEqual([202, 409, 409, 409, 409]);
+  expect(
+    answers
+      .map(({ status }) => String(status))
+      .toSorted()
+      .join(),
+  ).toBe("202,409,409,409,409");
 });
 
 test("nothing is sent again to a webhook that is off or deleted, and its deliveries stay readable", async () => {

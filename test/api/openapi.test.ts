@@ -97,6 +97,8 @@ describe("/docs/json", () => {
     );
     const created = await api.call("POST", "/users/", examples["create_user"]);
     expect(created.status).toBe(201);
+    const form = new URLSearchParams(examples["sign_in"] as Record<string, string>).toString();
+    expect((await api.call("POST", "/login/access-token", form)).status).toBe(200);
     const webhook = await ada.call("POST", "/webhooks", examples["create_webhook"]);
     expect(webhook.status).toBe(201);
     expect(webhook.json.url).toBe(`${api.url}/api/v1/webhooks/test`);

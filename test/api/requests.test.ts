@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { openDatabase } from "../../src/db/database.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import { eventually } from "../support/services.ts";
 import { type Account, type ApiServer, startApi } from "./api-server.ts";
 
 let api: ApiServer;
@@ -78,10 +79,10 @@ describe("every answer", () => {
 
   test("is logged, without the query", async () => {
     await ada.call("GET", "/subscribers?search=private", undefined, { "x-request-id": "logged" });
-    const line = api.logged.find(({ fields }) => fields["request_id"] === "logged");
-    expect(line).toMatchObject({
-      name: "request.answered",
-      fields: { method: "GET", path: "/api/v1/subscribers", status: 200 },
+    await eventually(() => {
+      const line = api.logged.find(({ fields }) => fields["request_id"] === "logged");
+      const fields = { method: "GET", path: "/api/v1/subscribers", status: 200 };
+      expect(line).toMatchObject({ name: "request.answered", fields });
     });
     expect(JSON.stringify(api.logged)).not.toContain("private");
   });

@@ -83,7 +83,12 @@ describe("a new webhook", () => {
     await api.db.sql`INSERT INTO webhooks (id, user_id, url, url_key, events, partition)
       SELECT uuid_v7(), ${grace.id}, n::text, n::text, '{*}', 0 FROM generate_series(1, 998) n`;
     const answers = await Promise.all(Array.from({ length: 6 }, () => create({}, grace)));
-    expect(answers.map(({ status }) => status).toSorted()).toEqual([201, 201, 409, 409, 409, 409]);
+    expect(
+      answers
+        .map(({ status }) => String(status))
+        .toSorted()
+        .join(),
+    ).toBe("201,201,409,409,409,409");
   });
 });
 

@@ -2,13 +2,25 @@
 
 import { newWebhookSecret } from "../../src/domain/webhook.ts";
 import { systemClock } from "../../src/lib/clock.ts";
+import type { Outcome } from "../../src/domain/outcome.ts";
 import { createSender, type Sender, type SenderOptions, type SendRequest } from "../../src/sender/send.ts";
 
 export const SECRET = newWebhookSecret();
 export const LOOPBACK = ["127.0.0.0/8", "::1"];
 
-export function senderWith(options: Partial<SenderOptions> = {}): Sender {
-  return createSender({ clock: systemClock, version: "1.2.3", egressAllow: LOOPBACK, ...options });
+/** A sender whose requests nobody withholds: each has an outcome. */
+export function senderWith(
+  options: Partial<SenderOptions> = {},
+): Omit<Sender, "send"> & { send(request: SendRequest): Promise<Outcome> } {
+  const sender = createSender({ clock: systemClock, version: "1.2.3", egressAllow: LOOPBACK, ...options });
+  return {
+    ...sender,
+    async send(request) {
+      const outcome = await sender.send(request);
+      if (outcome === undefined) throw new Error("the request was withheld");
+      return outcome;
+    },
+  };
 }
 
 export function requestTo(url: string, more: Partial<SendRequest> = {}): SendRequest {

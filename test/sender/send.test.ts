@@ -3,6 +3,8 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { Webhook } from "standardwebhooks";
 import { newWebhookSecret } from "../../src/domain/webhook.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { createSender } from "../../src/sender/send.ts";
 import { LOOPBACK, requestTo, SECRET, senderWith } from "./receivers.ts";
 
 type Seen = { url: string; method: string; headers: Record<string, string>; body: string };
@@ -156,4 +158,19 @@ test("connections are used again", async () => {
 
 test("a faulty allow-list is refused at start", () => {
   expect(() => senderWith({ egressAllow: [...LOOPBACK, "loopback"] })).toThrow("loopback");
+});
+
+test("a request whose permission is gone at the last moment is withheld", async () => {
+  let requests = 0;
+  using server = Bun.serve({
+    port: 0,
+    fetch() {
+      requests += 1;
+      return new Response();
+    },
+  });
+  const strict = createSender({ clock: systemClock, version: "1.2.3", egressAllow: ["127.0.0.0/8"] });
+  const request = { ...requestTo(`http://127.0.0.1:${server.port}/`), mayStart: () => false };
+  expect(await strict.send(request)).toBeUndefined();
+  expect(requests).toBe(0);
 });

@@ -1,0 +1,44 @@
+// Which process this is, so surely that another one on the same machine can tell whether it still runs: a pid is reused,
+// but not together with its start time, within one boot and one pid namespace. Only where there is /proc.
+
+import { readFileSync, readlinkSync } from "node:fs";
+
+export type ProcessIdentity = {
+  bootId: string;
+  pidNamespace: string;
+  pid: number;
+  /** Clock ticks since boot. */
+  startTicks: string;
+};
+
+/** This process'; undefined where the system does not tell. */
+export function ownIdentity(): ProcessIdentity | undefined {
+  try {
+    const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+    const pidNamespace = readlinkSync("/proc/self/ns/pid");
+    const stat = statOf(process.pid);
+    return stat === undefined ? undefined : { bootId, pidNamespace, pid: process.pid, startTicks: stat.startTicks };
+  } catch {
+    return undefined;
+  }
+}
+
+/** True only if that very process has surely ended: it ran on this machine, as seen by `self`, and does not any more. */
+export function hasSurelyEnded(other: ProcessIdentity | undefined, self: ProcessIdentity | undefined): boolean {
+  if (other === undefined || self === undefined) return false;
+  if (other.bootId !== self.bootId || other.pidNamespace !== self.pidNamespace) return false;
+  const stat = statOf(other.pid);
+  return stat === undefined || stat.state === "Z" || stat.state === "X" || stat.startTicks !== other.startTicks;
+}
+
+/** Fields 3 and 22 of proc(5)'s stat, counted behind the name, which may hold spaces and brackets. */
+function statOf(pid: number): { state: string; startTicks: string } | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+    const [state, startTicks] = [fields[0], fields[19]];
+    return state === undefined || startTicks === undefined ? undefined : { state, startTicks };
+  } catch {
+    return undefined;
+  }
+}

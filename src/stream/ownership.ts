@@ -1,0 +1,341 @@
+// One owner per partition in the whole fleet. Every worker keeps a presence key; ranked by it, each owns its share of the
+// partitions: it gives a surplus back, claims what is free, and takes over at once from a process that has died on this
+// machine. What a lease promises stands in domain/lease.ts.
+
+import { instantOf, Lease, leaseTtlMs, quotaOf, RENEW_INTERVAL_MS } from "../domain/lease.ts";
+import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { hasSurelyEnded, type ProcessIdentity } from "../lib/process-identity.ts";
+import type { Service } from "../lib/service.ts";
+import type { Entry, OwnersStore } from "./owners-bucket.ts";
+
+/** What the delivery side does with a partition. */
+export type OwnershipEvents = {
+  gained(partition: Partition, lease: Lease, reason: string): void;
+  /** Resolves when nothing of it is in hand any more; only then is the lease given up. */
+  release(partition: Partition, reason: string): Promise<void>;
+  lost(partition: Partition, reason: string): void;
+  takenOver(partition: Partition): void;
+};
+
+export type OwnershipOptions = {
+  store: OwnersStore;
+  clock: Clock;
+  workerId: string;
+  identity: ProcessIdentity | undefined;
+  /** Decides how long a lease must last. */
+  attemptTimeoutMs: number;
+  events: OwnershipEvents;
+  onTrouble(task: string, error: unknown): void;
+};
+
+/** In the bucket: who holds a lease, or who is there. */
+type Holder = { worker: string; process: ProcessIdentity | null; since: string; isLeaving?: boolean };
+
+type Owned = { lease: Lease; value: string; isReleasing: boolean; isRenewing: boolean };
+
+const PRESENCE_PREFIX = "worker.";
+/** Changes in the bucket that come together are answered together. */
+const SETTLE_MS = 50;
+/** How often the owners on this machine are looked at: their death is noticed within this. */
+const LOOK_INTERVAL_MS = 500;
+
+export class Ownership implements Service {
+  readonly name = "ownership";
+  readonly #options: OwnershipOptions;
+  readonly #ttlMs: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #owned = new Map<Partition, Owned>();
+  readonly #claiming = new Set<Partition>();
+  readonly #timers = new Set<Timer>();
+  #presenceRevision = 0;
+  #isPresent = false;
+  #watch: { stop(): void } | undefined;
+  #planned: Timer | undefined;
+  #claimNotBefore = Number.POSITIVE_INFINITY;
+  #isStopping = false;
+
+  constructor(options: OwnershipOptions) {
+    this.#options = options;
+    this.#ttlMs = leaseTtlMs(options.attemptTimeoutMs);
+  }
+
+  get ttlMs(): number {
+    return this.#ttlMs;
+  }
+
+  start(): Promise<void> {
+    this.#every(RENEW_INTERVAL_MS, () => this.#renew());
+    this.#every(LOOK_INTERVAL_MS, () => this.#lookForTheDead());
+    return Promise.resolve();
+  }
+
+  /** Gives everything back in order, then leaves. */
+  async stop(): Promise<void> {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    // Said first, so that the others take up each partition as it becomes free.
+    await this.#renewPresence().catch(() => {});
+    await Promise.allSettled([...this.#owned.keys()].map((partition) => this.#release(partition, "stopping")));
+    for (const timer of this.#timers) timer.cancel();
+    this.#planned?.cancel();
+    this.#watch?.stop();
+    if (this.#isPresent) {
+      await this.#options.store.remove(this.#presenceKey, this.#presenceRevision).catch(() => false);
+    }
+  }
+
+  /**
+   * There is a bucket, and a connection to it. `claimNotBefore` (monotonic milliseconds): of a bucket that replaces
+   * another one, earlier leases may still be believed in by their holders until then.
+   */
+  bucketIs(bucket: { isReplaced: boolean; claimNotBefore: number }): void {
+    if (this.#isStopping) return;
+    if (bucket.isReplaced) {
+      for (const partition of [...this.#owned.keys()]) this.#lose(partition, "the bucket of leases was replaced");
+      this.#presenceRevision = 0;
+      this.#isPresent = false;
+    }
+    this.#claimNotBefore = bucket.claimNotBefore;
+    this.#follow();
+    this.#background("presence", this.#renewPresence());
+  }
+
+  get #presenceKey(): string {
+    return `${PRESENCE_PREFIX}${this.#options.workerId}`;
+  }
+
+  #follow(): void {
+    this.#watch?.stop();
+    this.#entries.clear();
+    this.#watch = this.#options.store.watch(
+      (entry) => this.#hear(entry),
+      () => {
+        this.#after(RENEW_INTERVAL_MS, () => {
+          if (!this.#isStopping) this.#follow();
+        });
+      },
+    );
+  }
+
+  #hear(entry: Entry): void {
+    const known = this.#entries.get(entry.key);
+    if (known !== undefined && known.revision >= entry.revision) return;
+    this.#entries.set(entry.key, entry);
+    for (const [partition, owned] of this.#owned) {
+      if (partitionName(partition) !== entry.key || entry.revision <= owned.lease.revision) continue;
+      if (entry.value !== owned.value) this.#lose(partition, "another revision is in the bucket");
+    }
+    this.#plan();
+  }
+
+  #plan(): void {
+    this.#planned ??= this.#options.clock.after(SETTLE_MS, () => {
+      this.#planned = undefined;
+      this.#balance();
+    });
+  }
+
+  // ---- renewing ----
+
+  #renew(): void {
+    this.#background("presence", this.#renewPresence());
+    for (const [partition, owned] of this.#owned) {
+      if (!owned.lease.isCurrent()) this.#lose(partition, "its deadline passed without a renewal");
+      else if (!owned.isRenewing) this.#background(partitionName(partition), this.#renewLease(partition, owned));
+    }
+    this.#plan();
+  }
+
+  async #renewPresence(): Promise<void> {
+    const { store, workerId, identity } = this.#options;
+    const holder: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
+    if (this.#isStopping) holder.isLeaving = true;
+    const value = JSON.stringify(holder);
+    let revision = await store.write(this.#presenceKey, value, this.#presenceRevision, this.#ttlMs);
+    if (revision === undefined) {
+      // A write whose answer was lost, or an expiry: the key is ours alone, so take its revision as it is.
+      this.#presenceRevision = (await store.read(this.#presenceKey))?.revision ?? 0;
+      revision = await store.write(this.#presenceKey, value, this.#presenceRevision, this.#ttlMs);
+    }
+    if (revision === undefined) return;
+    this.#presenceRevision = revision;
+    this.#isPresent = true;
+  }
+
+  async #renewLease(partition: Partition, owned: Owned): Promise<void> {
+    const { store, clock } = this.#options;
+    owned.isRenewing = true;
+    try {
+      const sentAt = instantOf(clock);
+      const revision = await store.write(partitionName(partition), owned.value, owned.lease.revision, this.#ttlMs);
+      if (this.#owned.get(partition) !== owned) return;
+      if (revision !== undefined) owned.lease.renewed(revision, sentAt);
+      else await this.#adoptOrLose(partition, owned);
+    } finally {
+      owned.isRenewing = false;
+    }
+  }
+
+  /** Our renewal was refused. Either an earlier one did arrive, its answer lost, or somebody else holds the lease. */
+  async #adoptOrLose(partition: Partition, owned: Owned): Promise<void> {
+    const present = await this.#options.store.read(partitionName(partition));
+    if (this.#owned.get(partition) !== owned) return;
+    // The deadline stays where it was: only a renewal that is answered moves it.
+    if (present?.value === owned.value) owned.lease.revision = present.revision;
+    else this.#lose(partition, "another revision is in the bucket");
+  }
+
+  // ---- balancing ----
+
+  #balance(): void {
+    if (this.#isStopping || !this.#isPresent) return;
+    const { workerId, clock } = this.#options;
+    const ranks = this.#workers();
+    const rank = ranks.indexOf(workerId);
+    if (rank === -1) return;
+    const quota = quotaOf(ALL_PARTITIONS.length, ranks.length, rank);
+    const kept = [...this.#owned].filter(([, { isReleasing }]) => !isReleasing).map(([partition]) => partition);
+    for (const partition of kept.slice(quota)) {
+      this.#background(
+        partitionName(partition),
+        this.#release(partition, `one of ${ranks.length} workers owns ${quota}`),
+      );
+    }
+    if (clock.monotonic() < this.#claimNotBefore) return;
+    const wanted = quota - kept.length - this.#claiming.size;
+    for (const partition of this.#claimable(rank).slice(0, Math.max(0, wanted))) {
+      this.#background(partitionName(partition), this.#claim(partition));
+    }
+  }
+
+  /** Who is there and stays, in the order of their ids. */
+  #workers(): string[] {
+    return [...this.#entries.values()]
+      .filter(({ key, value }) => key.startsWith(PRESENCE_PREFIX) && value !== null)
+      .map(({ value }) => parseHolder(value))
+      .filter((holder) => holder !== undefined && !holder.isLeaving && !this.#isDead(holder))
+      .map((holder) => holder?.worker ?? "")
+      .toSorted();
+  }
+
+  /** Partitions without an owner, or whose owner has died here; each worker begins at another place of the list. */
+  #claimable(rank: number): Partition[] {
+    const free = ALL_PARTITIONS.filter((partition) => {
+      if (this.#owned.has(partition) || this.#claiming.has(partition)) return false;
+      const holder = parseHolder(this.#entries.get(partitionName(partition))?.value ?? null);
+      return holder === undefined || holder.worker === this.#options.workerId || this.#isDead(holder);
+    });
+    const from = free.length === 0 ? 0 : (rank * 4) % free.length;
+    return [...free.slice(from), ...free.slice(0, from)];
+  }
+
+  async #claim(partition: Partition): Promise<void> {
+    const { store, clock, workerId, identity, events } = this.#options;
+    const key = partitionName(partition);
+    const before = this.#entries.get(key);
+    const holder = parseHolder(before?.value ?? null);
+    this.#claiming.add(partition);
+    try {
+      const claim: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
+      const value = JSON.stringify(claim);
+      const sentAt = instantOf(clock);
+      const revision = await store.write(key, value, before?.revision ?? 0, this.#ttlMs);
+      if (revision === undefined) {
+        // What we knew of the key is out of date; a key that is gone altogether tells no watcher so.
+        this.#entries.set(key, (await store.read(key)) ?? { key, revision: 0, value: null });
+        this.#plan();
+        return;
+      }
+      this.#hear({ key, revision, value });
+      const lease = new Lease(clock, this.#ttlMs, revision, sentAt);
+      if (this.#isStopping || !lease.isCurrent()) {
+        await store.remove(key, revision);
+        return;
+      }
+      this.#owned.set(partition, { lease, value, isReleasing: false, isRenewing: false });
+      if (holder === undefined || holder.worker === workerId) events.gained(partition, lease, "it was free");
+      else {
+        events.takenOver(partition);
+        events.gained(partition, lease, `its owner ${holder.worker} has died on this machine`);
+      }
+    } finally {
+      this.#claiming.delete(partition);
+    }
+  }
+
+  async #release(partition: Partition, reason: string): Promise<void> {
+    const owned = this.#owned.get(partition);
+    if (owned === undefined || owned.isReleasing) return;
+    owned.isReleasing = true;
+    await this.#options.events.release(partition, reason);
+    if (this.#owned.get(partition) !== owned) return;
+    // Not before a renewal under way is answered: its revision is the one to delete.
+    while (owned.isRenewing) await this.#wait(SETTLE_MS);
+    this.#owned.delete(partition);
+    await this.#options.store.remove(partitionName(partition), owned.lease.revision);
+  }
+
+  #lose(partition: Partition, reason: string): void {
+    const owned = this.#owned.get(partition);
+    if (owned === undefined) return;
+    owned.lease.lose();
+    this.#owned.delete(partition);
+    this.#options.events.lost(partition, reason);
+  }
+
+  // ---- the dead of this machine ----
+
+  #lookForTheDead(): void {
+    for (const { key, value, revision } of this.#entries.values()) {
+      const holder = parseHolder(value);
+      if (holder === undefined || !this.#isDead(holder)) continue;
+      this.#plan();
+      if (key.startsWith(PRESENCE_PREFIX)) {
+        this.#background("presence of the dead", this.#options.store.remove(key, revision));
+      }
+    }
+  }
+
+  #isDead(holder: Holder): boolean {
+    return holder.process !== null && hasSurelyEnded(holder.process, this.#options.identity);
+  }
+
+  // ---- time ----
+
+  #now(): string {
+    return new Date(this.#options.clock.now()).toISOString();
+  }
+
+  #background(task: string, work: Promise<unknown>): void {
+    work.catch((error: unknown) => this.#options.onTrouble(task, error));
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#options.clock.after(delayMs, resolve));
+  }
+
+  #after(delayMs: number, run: () => void): void {
+    const timer = this.#options.clock.after(delayMs, () => {
+      this.#timers.delete(timer);
+      run();
+    });
+    this.#timers.add(timer);
+  }
+
+  #every(intervalMs: number, run: () => void): void {
+    this.#after(intervalMs, () => {
+      run();
+      this.#every(intervalMs, run);
+    });
+  }
+}
+
+function parseHolder(value: string | null): Holder | undefined {
+  if (value === null) return undefined;
+  try {
+    return JSON.parse(value) as Holder;
+  } catch {
+    return undefined;
+  }
+}
