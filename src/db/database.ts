@@ -15,7 +15,7 @@ export type Database = {
   orm: Orm;
   sql: Sql;
   /** Runs `work` under the client-side deadline; past it, or without a connection: DomainError("unavailable"). */
-  run<Result>(work: () => PromiseLike<Result>): Promise<Result>;
+  run: <Result>(work: () => PromiseLike<Result>) => Promise<Result>;
   close(): Promise<void>;
 };
 

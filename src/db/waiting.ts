@@ -76,7 +76,7 @@ export async function listWaitingLanes(
 
 const DUE_OF_LANES = `
   SELECT ${DUE_COLUMNS}
-  FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::uuid[])
+  FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[]::timestamptz[], $6::uuid[])
     AS l(webhook_id, priority, room, after_due_at, after_id)
   JOIN endpoints p ON p.webhook_id = l.webhook_id
   CROSS JOIN LATERAL (

@@ -24,10 +24,10 @@ export type AttemptOptions = {
   retrySchedule: readonly number[];
   attemptTimeoutMs: number;
   /** A message of this lane was acked: there is room for another. */
-  onLeftStream(route: Route): void;
+  onLeftStream: (route: Route) => void;
   /** A turn has been recorded and answered for. */
-  onRecorded(): void;
-  onOutcome(outcome: Outcome): void;
+  onRecorded: () => void;
+  onOutcome: (outcome: Outcome) => void;
 };
 
 /** How much longer than its schedule a delivery may live: retries wait their turn behind others. */

@@ -28,7 +28,7 @@ export type IntakeOptions = {
   endpoints: Endpoints;
   attempts: Attempts;
   /** The actor has messages and could handle one. */
-  onReady(actor: EndpointActor): void;
+  onReady: (actor: EndpointActor) => void;
 };
 
 /** A message whose row cannot be read just now, or whose actor crashed, comes again after this. */

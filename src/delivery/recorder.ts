@@ -18,10 +18,10 @@ export type RecorderOptions = {
   clock: Clock;
   observe: Observe;
   /** Writes results in one statement; writing the same ones twice must change nothing. */
-  write(results: readonly (Result & { agoMs: number })[]): Promise<void>;
-  read(ids: readonly DeliveryId[]): Promise<ReadonlyMap<DeliveryId, DeliveryState>>;
+  write: (results: readonly (Result & { agoMs: number })[]) => Promise<void>;
+  read: (ids: readonly DeliveryId[]) => Promise<ReadonlyMap<DeliveryId, DeliveryState>>;
   /** The database understood the statement and refused a value of it: trying again is no use. */
-  isRefusal(error: unknown): boolean;
+  isRefusal: (error: unknown) => boolean;
 };
 
 type Waiting = { result: Result; at: number };

@@ -34,8 +34,8 @@ export type TenuresOptions = {
   held: HeldMessages;
   pull(partition: Partition, receive: (message: Message, handle: StreamHandle) => void): Pulling;
   /** Refill and the table's upkeep begin and end with a tenure. */
-  onBegin(partition: Partition): void;
-  onEnd(partition: Partition): void;
+  onBegin: (partition: Partition) => void;
+  onEnd: (partition: Partition) => void;
 };
 
 type Owned = { ownership: Ownership; tenure: OwnedTenure | undefined; pulling: Pulling | undefined };

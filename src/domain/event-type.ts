@@ -25,7 +25,7 @@ export function isReserved(type: string): boolean {
 }
 
 /** Operational events are about the delivery itself: they match by exact type only. */
-export function isOperational(type: string): boolean {
+function isOperational(type: string): boolean {
   return type.startsWith("webhook.");
 }
 

@@ -35,9 +35,6 @@ export const RECONCILE_ROWS_MAX = 500;
 /** How often the owner of a partition looks for rows that are due. */
 export const SWEEP_INTERVAL_MS = 1_000;
 
-/** Endpoints that one sweep of one partition fills: bounds one statement's time. */
-export const SWEEP_ENDPOINTS_MAX = 2_000;
-
 /** Rows that one transaction of a mass change (cancel, expiry) touches: longer ones hold others up for seconds. */
 export const MASS_CHANGE_ROWS_MAX = 1_000;
 

@@ -28,6 +28,7 @@ export function createLog(level: string, context: Record<string, unknown>): { ob
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause instanceof Error ? error.cause : error;
-  const code = "code" in cause && cause.code !== undefined ? ` (${String(cause.code)})` : "";
+  const code =
+    "code" in cause && (typeof cause.code === "string" || typeof cause.code === "number") ? ` (${cause.code})` : "";
   return `${cause.message.slice(0, 300)}${code}`;
 }

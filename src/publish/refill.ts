@@ -38,9 +38,9 @@ export type RefillOptions = {
   clock: Clock;
   observe: Observe;
   /** In this worker's hands: its row may still look as if it waited. */
-  isHeld(deliveryId: DeliveryId): boolean;
+  isHeld: (deliveryId: DeliveryId) => boolean;
   /** False while this worker holds so much that nothing more should come in. */
-  hasAppetite(): boolean;
+  hasAppetite: () => boolean;
 };
 
 /** A lane that has more due than the stream takes. */
@@ -184,7 +184,7 @@ export class Refill implements Service {
     const { outgoing, isHeld } = this.#options;
     if (!this.#owned.has(partition)) return [];
     const published = await Promise.all(
-      due.map((row) =>
+      due.map(async (row) =>
         isHeld(row.id)
           ? ({ kind: "held" } as const)
           : outgoing.publish({ ...row, deliveryId: row.id, origin: "refill" }),

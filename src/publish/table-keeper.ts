@@ -24,7 +24,7 @@ export type TableKeeperOptions = {
   keeper: StreamKeeper;
   clock: Clock;
   observe: Observe;
-  isHeld(deliveryId: DeliveryId): boolean;
+  isHeld: (deliveryId: DeliveryId) => boolean;
 };
 
 export class TableKeeper implements Service {

@@ -92,7 +92,7 @@ export class Ownership implements Service {
   bucketIs(bucket: { isReplaced: boolean; claimNotBefore: number }): void {
     if (this.#isStopping) return;
     if (bucket.isReplaced) {
-      for (const partition of [...this.#owned.keys()]) this.#lose(partition, "the bucket of leases was replaced");
+      for (const partition of this.#owned.keys()) this.#lose(partition, "the bucket of leases was replaced");
       this.#presenceRevision = 0;
       this.#isPresent = false;
     }

@@ -16,9 +16,9 @@ export type PartitionIntakeOptions = {
   connection: NatsConnection;
   partition: Partition;
   clock: Clock;
-  receive(message: Message, handle: Handle): void;
+  receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
-  onUnreadable(subject: string, seq: number, error: unknown): void;
+  onUnreadable: (subject: string, seq: number, error: unknown) => void;
 };
 
 export class PartitionIntake {
