@@ -4,10 +4,12 @@ import manifest from "../package.json";
 import { createApiApp } from "./api/app.ts";
 import { ensureFirstSuperuser } from "./api/first-superuser.ts";
 import type { Config } from "./config.ts";
-import { errorCodeOf, openDatabase } from "./db/database.ts";
-import { disableWebhook, listEndpointSettings, shutGate } from "./db/endpoints.ts";
+import { errorCodeOf } from "./db/database.ts";
+import { disableWebhook, listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
 import { checkDeliveries, recordResults } from "./db/results.ts";
+import { createFoundation, grouped } from "./foundation.ts";
 import { Attempts } from "./delivery/attempt.ts";
+import { Circuits } from "./delivery/circuits.ts";
 import { EndpointCache } from "./delivery/endpoint-cache.ts";
 import { HeldMessages } from "./delivery/held.ts";
 import { type EndpointKey, Intake } from "./delivery/intake.ts";
@@ -15,68 +17,26 @@ import type { Held } from "./delivery/ports.ts";
 import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
-import { API_QUERY_TIMEOUT_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
+import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from "./domain/limits.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
-import { createCipher } from "./lib/cipher.ts";
 import { systemClock } from "./lib/clock.ts";
 import { RawJson } from "./lib/json.ts";
 import { createPasswords } from "./lib/password.ts";
 import { ownIdentity } from "./lib/process-identity.ts";
 import { systemRandom } from "./lib/random.ts";
-import { type Service, ServiceGroup } from "./lib/service.ts";
-import { createLog, describeError } from "./observe/log.ts";
-import { Counters, prometheusText, type Sample } from "./observe/metrics.ts";
-import { AcceptEvents } from "./publish/accept-events.ts";
-import { AccountPriorities } from "./publish/account-priority.ts";
-import { Announcer } from "./publish/announce.ts";
+import type { Service } from "./lib/service.ts";
+import { describeError } from "./observe/log.ts";
+import { prometheusText, type Sample } from "./observe/metrics.ts";
 import { Housekeeping } from "./publish/housekeeping.ts";
-import { Outgoing } from "./publish/outgoing.ts";
 import { Refill } from "./publish/refill.ts";
-import { StreamKeeper } from "./publish/stream-keeper.ts";
 import { TableKeeper } from "./publish/table-keeper.ts";
-import { createSender } from "./sender/send.ts";
-import { Bus } from "./stream/bus.ts";
-import { NatsLink } from "./stream/connection.ts";
 import { lastSequence } from "./stream/inspect.ts";
 import { OwnersBucket } from "./stream/owners-bucket.ts";
 import { Ownership } from "./stream/ownership.ts";
 import { PartitionIntake } from "./stream/partition-intake.ts";
-import { Publisher } from "./stream/publisher.ts";
 
 const clock = systemClock;
 const random = systemRandom;
-
-/** What every role has: its log, its connections, and the way into the stream. */
-function createFoundation(config: Config, role: "api" | "worker", context: Record<string, unknown>) {
-  const log = createLog(config.logLevel, { role, ...context });
-  const { observe } = log;
-  const database = openDatabase({
-    url: config.databaseUrl,
-    clock,
-    connectionsMax: role === "api" ? 10 : 4,
-    queryTimeoutMs: role === "api" ? API_QUERY_TIMEOUT_MS : WORKER_QUERY_TIMEOUT_MS,
-    queriesMax: 2_000,
-    applicationName: `fairpost ${role}`,
-  });
-  const link = new NatsLink({ url: config.natsUrl, name: `fairpost ${role}`, clock });
-  link.listen({
-    connected: (server) => observe("nats.connected", { server }),
-    disconnected: (server) => observe("nats.disconnected", { server }),
-  });
-  const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
-  const publisher = new Publisher(link);
-  const outgoing = new Outgoing({ publisher, keeper, database, clock, observe });
-  const announcer = new Announcer({ outgoing, clock, observe });
-  const priorities = new AccountPriorities(database, clock);
-  const acceptance = new AcceptEvents({ database, priorities, announcer, clock });
-  const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
-  const cipher = createCipher(config.secretsKey);
-  const counters = new Counters();
-  const bus = new Bus(link);
-  return { log, observe, database, link, keeper, publisher, outgoing, acceptance, sender, cipher, counters, bus };
-}
-
-type Foundation = ReturnType<typeof createFoundation>;
 
 export function createApi(config: Config): Service {
   const foundation = createFoundation(config, "api", { pid: process.pid });
@@ -144,6 +104,12 @@ export function createWorker(config: Config): Service {
     read: (ids) => database.run(() => checkDeliveries(sql, ids)),
     isRefusal: (error) => /^2[23]/.test(errorCodeOf(error) ?? ""),
   });
+  const circuits = new Circuits({
+    clock,
+    observe,
+    save: (webhookId, change) => database.run(() => saveCircuit(sql, webhookId, change)),
+    noteSuccesses: (webhookIds) => database.run(() => noteSuccesses(sql, webhookIds)),
+  });
   const endpoints = new EndpointCache({
     clock,
     observe,
@@ -154,7 +120,7 @@ export function createWorker(config: Config): Service {
         secrets: endpoint.secrets.map((secret) => cipher.decrypt(secret, endpoint.webhookId)),
       }));
     },
-    shutGate: (webhookId, forMs) => database.run(() => shutGate(sql, webhookId, forMs)),
+    circuits,
     async disable(webhookId, reason) {
       const isNew = await database.run(() => disableWebhook(sql, webhookId, reason));
       bus.announceWebhookChanged(webhookId);
@@ -167,6 +133,7 @@ export function createWorker(config: Config): Service {
   });
   bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));
   const dispatcher = new Dispatcher<EndpointKey, Priority, Held>({
+    clock,
     weights: PRIORITY_WEIGHTS,
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
@@ -176,6 +143,7 @@ export function createWorker(config: Config): Service {
     random,
     observe,
     endpoints,
+    circuits,
     sender,
     log: recorder,
     held,
@@ -291,26 +259,11 @@ export function createWorker(config: Config): Service {
     outgoing,
     acceptance,
     held,
+    circuits,
     intake.actors,
     refill,
     tableKeeper,
     housekeeping,
     fleet,
   ]);
-}
-
-/** The role's services between its database, which closes last but for the log. */
-function grouped(role: string, { log, observe, database }: Foundation, services: readonly Service[]): Service {
-  const last: Service = {
-    name: "database",
-    start: () => Promise.resolve(),
-    async stop() {
-      await database.close();
-      observe("service.stopped", {});
-      log.flush();
-    },
-  };
-  return new ServiceGroup(role, [last, ...services], (service, error) =>
-    observe("stop.failed", { service, error: describeError(error) }),
-  );
 }

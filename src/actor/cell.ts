@@ -38,6 +38,7 @@ export class Cell<Key, Lane extends string, Message> {
   #crashes = 0;
   #isPaused = false;
   #lastActiveAt: number;
+  #lastStepMs: number | undefined;
 
   constructor(options: CellOptions<Key, Lane, Message>) {
     this.key = options.key;
@@ -48,6 +49,11 @@ export class Cell<Key, Lane extends string, Message> {
 
   get inFlight(): number {
     return this.#inFlight;
+  }
+
+  /** How long the last finished step took, milliseconds; undefined before the first. */
+  get lastStepMs(): number | undefined {
+    return this.#lastStepMs;
   }
 
   /** Could handle one more message now, if it has one. */
@@ -75,6 +81,7 @@ export class Cell<Key, Lane extends string, Message> {
   }
 
   async #handle(message: Message): Promise<void> {
+    const startedAt = this.#options.clock.monotonic();
     try {
       await this.#behaviour.handle(message);
       this.#crashes = 0;
@@ -84,6 +91,7 @@ export class Cell<Key, Lane extends string, Message> {
     } finally {
       this.#inFlight -= 1;
       this.#lastActiveAt = this.#options.clock.monotonic();
+      this.#lastStepMs = this.#lastActiveAt - startedAt;
       if (this.mailbox.size > 0 && this.hasCapacity) this.#options.onReady(this);
     }
   }

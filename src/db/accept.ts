@@ -58,7 +58,7 @@ const FAN_OUT = `
   ),
   matched AS (
     SELECT a.id AS event_id, a.user_id, a.type, a.priority, w.id AS webhook_id, w.partition,
-      NOT (a.priority = ANY (p.backlog)) AND coalesce(p.open_until <= now(), true) AS publish
+      NOT (a.priority = ANY (p.backlog)) AND p.circuit = 'closed' AND coalesce(p.open_until <= now(), true) AS publish
     FROM accepted a
     JOIN webhooks w ON w.user_id = a.user_id AND w.deleted_at IS NULL AND w.is_active
       AND CASE WHEN a.only_to IS NULL THEN w.events && a.patterns ELSE w.id = a.only_to END

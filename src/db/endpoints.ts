@@ -1,5 +1,6 @@
 // The delivery side's view of webhooks: the settings that an attempt needs, the gate, and mass changes in chunks.
 
+import type { Circuit } from "../domain/circuit.ts";
 import type { UserId, WebhookId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
@@ -17,8 +18,15 @@ export type EndpointSettings = {
   secrets: readonly Buffer[];
   /** Deliveries pending since before then are to be cancelled; milliseconds since the epoch. */
   cancelBefore: number | null;
+  stored: StoredCircuit;
+};
+
+export type StoredCircuit = {
+  circuit: Circuit;
   /** Milliseconds until the gate opens; 0 when it is open. */
   gateOpensInMs: number;
+  /** For how long no attempt has succeeded, milliseconds; null: not failing. */
+  failingForMs: number | null;
 };
 
 /** One per webhook that exists, deleted ones included. */
@@ -28,6 +36,8 @@ export async function listEndpointSettings(sql: Sql, ids: readonly WebhookId[]):
        w.is_active AND w.deleted_at IS NULL AND u.deleted_at IS NULL AS is_active,
        extract(epoch FROM p.cancel_before) * 1000 AS cancel_before,
        greatest(0, extract(epoch FROM p.open_until - now()) * 1000) AS gate_opens_in_ms,
+       extract(epoch FROM now() - p.failing_since) * 1000 AS failing_for_ms,
+       p.circuit <> 'closed' AS is_open, p.failures, p.openings,
        ARRAY(SELECT encode(s.ciphertext, 'base64') FROM webhook_secrets s
          WHERE s.webhook_id = w.id AND (s.expires_at IS NULL OR s.expires_at > now())
          ORDER BY s.created_at DESC) AS secrets
@@ -45,14 +55,40 @@ export async function listEndpointSettings(sql: Sql, ids: readonly WebhookId[]):
     isActive: row["is_active"],
     secrets: (row["secrets"] as string[]).map((text) => Buffer.from(text, "base64")),
     cancelBefore: row["cancel_before"] === null ? null : Number(row["cancel_before"]),
-    gateOpensInMs: Math.ceil(Number(row["gate_opens_in_ms"] ?? 0)),
+    stored: {
+      circuit: { isOpen: row["is_open"], failures: row["failures"], openings: row["openings"] },
+      gateOpensInMs: Math.ceil(Number(row["gate_opens_in_ms"] ?? 0)),
+      failingForMs: row["failing_for_ms"] === null ? null : Number(row["failing_for_ms"]),
+    },
   }));
 }
 
-/** Shuts the gate for `forMs` from now on, unless it is shut for longer already. */
-export async function shutGate(sql: Sql, webhookId: WebhookId, forMs: number): Promise<void> {
-  await sql`UPDATE endpoints SET open_until = greatest(open_until, now() + ${forMs} * interval '1 millisecond')
+/** A transition of an endpoint's circuit or gate. The gate never opens earlier than it was to, unless all is well. */
+export async function saveCircuit(
+  sql: Sql,
+  webhookId: WebhookId,
+  { circuit, shutForMs, isFailing }: { circuit: Circuit; shutForMs: number; isFailing: boolean },
+): Promise<void> {
+  await sql`UPDATE endpoints SET
+      circuit = ${circuit.isOpen ? "open" : "closed"}, failures = ${circuit.failures}, openings = ${circuit.openings},
+      open_until = CASE
+        WHEN ${shutForMs}::float8 > 0 THEN greatest(open_until, now() + ${shutForMs}::float8 * interval '1 millisecond')
+        WHEN NOT ${isFailing}::boolean THEN NULL
+        ELSE open_until END,
+      failing_since = CASE WHEN ${isFailing}::boolean THEN coalesce(failing_since, now()) END
     WHERE webhook_id = ${webhookId}`;
+}
+
+export async function noteSuccesses(sql: Sql, webhookIds: readonly WebhookId[]): Promise<void> {
+  await sql.unsafe(
+    `WITH locked AS (
+       SELECT webhook_id FROM endpoints WHERE webhook_id = ANY ($1::uuid[]) ORDER BY webhook_id
+       FOR NO KEY UPDATE SKIP LOCKED
+     )
+     UPDATE endpoints SET last_success_at = now() WHERE webhook_id IN (SELECT webhook_id FROM locked)`,
+    [[...webhookIds]],
+    { prepare: true },
+  );
 }
 
 /** Disables a webhook and marks its pending deliveries for cancellation. False: it was disabled already. */

@@ -42,16 +42,22 @@ export async function returnOlderEpochs(sql: Sql, partition: Partition, epoch: n
   return rows.length;
 }
 
-export type InStreamRow = { id: DeliveryId; generation: number; seq: number };
+/** `isOfEpoch` false: noted too late, when its stream was gone already, so nobody will bring it. */
+export type InStreamRow = { id: DeliveryId; generation: number; seq: number; isOfEpoch: boolean };
 
-/** Rows that are overdue by far and should be in the stream of `epoch`: the reconciler asks it about them. */
+/** Rows that are overdue by far and should be in the stream: the reconciler asks that of `epoch` about its own. */
 export async function listOverdueInStream(sql: Sql, partition: Partition, epoch: number): Promise<InStreamRow[]> {
   const rows = await sql`
-    SELECT id, generation, stream_seq FROM deliveries
-    WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL AND stream_epoch = ${epoch}
+    SELECT id, generation, stream_seq, stream_epoch = ${epoch} AS is_of_epoch FROM deliveries
+    WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL
       AND due_at < now() - ${RECONCILE_AFTER_MS} * interval '1 millisecond'
     ORDER BY due_at LIMIT ${RECONCILE_ROWS_MAX}`;
-  return rows.map((row) => ({ id: row["id"], generation: Number(row["generation"]), seq: Number(row["stream_seq"]) }));
+  return rows.map((row) => ({
+    id: row["id"],
+    generation: Number(row["generation"]),
+    seq: Number(row["stream_seq"]),
+    isOfEpoch: row["is_of_epoch"] === true,
+  }));
 }
 
 /** Returns rows whose message is gone to the table; fenced by the generation and sequence that were looked up. */

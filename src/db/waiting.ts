@@ -86,14 +86,15 @@ const DUE_OF_LANES = `
     ORDER BY d.due_at, d.id
     LIMIT least(l.room, ${GATE})
   ) d
-  JOIN events e ON e.id = d.event_id`;
+  JOIN events e ON e.id = d.event_id
+  ORDER BY d.webhook_id, d.priority, d.due_at, d.id`;
 
 const BEGINNING: Bookmark = {
   dueAt: "-infinity",
   id: "00000000-0000-0000-0000-000000000000" as DeliveryId,
 };
 
-/** The oldest due rows of each lane, at most its room. */
+/** The oldest due rows of each lane, at most its room, in order. */
 export async function listDue(
   sql: Sql,
   partition: Partition,

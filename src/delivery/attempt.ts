@@ -3,11 +3,12 @@
 
 import { scheduleLengthMs } from "../domain/backoff.ts";
 import type { Route } from "../domain/delivery.ts";
-import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import type { Outcome } from "../domain/outcome.ts";
 import { partitionName } from "../domain/partition.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
 import type { Observe } from "../observe/catalogue.ts";
+import type { Circuits } from "./circuits.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
 import { type Decision, decide, settle, type Turn } from "./settle.ts";
@@ -17,6 +18,7 @@ export type AttemptOptions = {
   random: Random;
   observe: Observe;
   endpoints: Endpoints;
+  circuits: Circuits;
   sender: Sender;
   log: DeliveryLog;
   held: HeldMessages;
@@ -58,7 +60,10 @@ export class Attempts {
     const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
     const outcome = await this.#post(held, endpoint as Endpoint);
-    if (outcome === undefined) return this.end(held, { kind: "postponed", delayMs: 0 });
+    if (outcome === undefined) {
+      this.#options.circuits.withdrawProbe(held.message.webhookId);
+      return this.end(held, { kind: "postponed", delayMs: 0 });
+    }
     this.#options.onOutcome(outcome);
     this.#tellEndpoint(endpoint as Endpoint, outcome);
     this.end(held, { kind: "attempted", outcome });
@@ -70,11 +75,11 @@ export class Attempts {
   }
 
   #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
-    const { clock, endpoints } = this.#options;
+    const { clock, circuits } = this.#options;
     if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
     if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
     if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
-    if (endpoints.gateOpensInMs(endpoint.webhookId) > 0) return { kind: "handed_back" };
+    if (circuits.ask(endpoint.webhookId) === "shut") return { kind: "handed_back" };
     return undefined;
   }
 
@@ -92,9 +97,10 @@ export class Attempts {
   }
 
   #tellEndpoint(endpoint: Endpoint, outcome: Outcome): void {
-    const heldBackMs = holdsBackEndpoint(outcome);
-    if (heldBackMs !== null && heldBackMs > 0) this.#options.endpoints.shutGate(endpoint.webhookId, heldBackMs);
-    if (outcome.kind === "gone") this.#options.endpoints.disable(endpoint, "the receiver answered 410 Gone");
+    const { circuits, endpoints } = this.#options;
+    const verdict = circuits.tell(endpoint.webhookId, outcome);
+    if (outcome.kind === "gone") endpoints.disable(endpoint, "the receiver answered 410 Gone");
+    else if (verdict === "hopeless") endpoints.disable(endpoint, "no attempt has succeeded for 5 days");
   }
 
   /** Settles in the background: a turn's end holds nobody up. */

@@ -8,15 +8,17 @@ import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
+import type { StoredCircuit } from "./circuits.ts";
 import type { Endpoint, Endpoints } from "./ports.ts";
 
-export type LoadedEndpoint = Endpoint & { gateOpensInMs: number };
+export type LoadedEndpoint = Endpoint & { stored: StoredCircuit };
 
 export type EndpointCacheOptions = {
   clock: Clock;
   observe: Observe;
   load(ids: readonly WebhookId[]): Promise<readonly LoadedEndpoint[]>;
-  shutGate(webhookId: WebhookId, forMs: number): Promise<void>;
+  /** Told of each reading, before it is used. */
+  circuits: { load(webhookId: WebhookId, stored: StoredCircuit): void };
   /** False: it was disabled already. */
   disable(webhookId: WebhookId, reason: string): Promise<boolean>;
   /** Tells the webhook's owner, once. */
@@ -32,9 +34,9 @@ type Entry = { endpoint: Endpoint | undefined };
 export class EndpointCache implements Endpoints {
   readonly #options: EndpointCacheOptions;
   readonly #entries: TtlCache<WebhookId, Entry>;
-  /** Monotonic instants at which shut gates open; kept apart from the settings, which are forgotten more often. */
-  readonly #gates = new Map<WebhookId, number>();
   readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
+  /** What is loading while a change is announced may be from before it: it serves the one who asked, and is not kept. */
+  #changes = 0;
 
   constructor(options: EndpointCacheOptions) {
     this.#options = options;
@@ -66,26 +68,12 @@ export class EndpointCache implements Endpoints {
 
   /** A webhook was changed: the next attempt reads it anew. */
   forget(webhookId: WebhookId): void {
+    this.#changes += 1;
     this.#entries.delete(webhookId);
   }
 
-  gateOpensInMs(webhookId: WebhookId): number {
-    const opensAt = this.#gates.get(webhookId);
-    if (opensAt === undefined) return 0;
-    const inMs = opensAt - this.#options.clock.monotonic();
-    if (inMs > 0) return inMs;
-    this.#gates.delete(webhookId);
-    return 0;
-  }
-
-  shutGate(webhookId: WebhookId, forMs: number): void {
-    const { clock, observe } = this.#options;
-    this.#gates.set(webhookId, Math.max(this.#gates.get(webhookId) ?? 0, clock.monotonic() + forMs));
-    observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(forMs) });
-    this.#background("shut gate", this.#options.shutGate(webhookId, forMs));
-  }
-
   disable(endpoint: Endpoint, reason: string): void {
+    this.#changes += 1;
     this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
     this.#background("disable webhook", this.#disable(endpoint, reason));
   }
@@ -97,12 +85,11 @@ export class EndpointCache implements Endpoints {
   }
 
   async #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
+    const changesBefore = this.#changes;
     const loaded = await this.#loads.add(webhookId);
+    if (this.#changes !== changesBefore) return loaded;
     this.#entries.set(webhookId, { endpoint: loaded });
-    if (loaded !== undefined) {
-      if (loaded.gateOpensInMs > 0) this.#gates.set(webhookId, this.#options.clock.monotonic() + loaded.gateOpensInMs);
-      else this.#gates.delete(webhookId);
-    }
+    if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored);
     return loaded;
   }
 

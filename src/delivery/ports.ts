@@ -44,16 +44,12 @@ export type Endpoint = {
   cancelBefore: number | null;
 };
 
-/** Webhooks' settings and gates, remembered. */
+/** Webhooks' settings, remembered. */
 export interface Endpoints {
   /** From memory: at once; else read together with others. Undefined when there is no such webhook. */
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined>;
   /** How many requests the endpoint takes at once, as far as is known: 1 until its settings have been read. */
   maxInFlight(webhookId: WebhookId): number;
-  /** Milliseconds until the endpoint's gate opens; 0 when it is open. */
-  gateOpensInMs(webhookId: WebhookId): number;
-  /** Shuts the gate, here at once and in the table soon. */
-  shutGate(webhookId: WebhookId, forMs: number): void;
   /** Disables the webhook, cancels what waits for it, and tells its owner by an event. */
   disable(endpoint: Endpoint, reason: string): void;
 }

@@ -28,23 +28,21 @@ type Waiting = { result: Result; at: number };
 
 export class Recorder implements DeliveryLog {
   readonly #options: RecorderOptions;
-  readonly #results: Batcher<Waiting, void>;
+  /** Answers with the error of a result that can never be recorded. */
+  readonly #results: Batcher<Waiting, unknown>;
   readonly #checks: Batcher<DeliveryId, DeliveryState | undefined>;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { clock } = options;
-    this.#results = new Batcher<Waiting, void>({
+    this.#results = new Batcher<Waiting, unknown>({
       clock,
       sizeMax: RESULTS_BATCH_MAX,
       lingerMs: LINGER_MS,
       inFlightMax: BATCHES_IN_FLIGHT_MAX,
       // Requests stop at RESULTS_WAITING_MAX; what was in flight then must still find a place.
       waitingMax: Number.POSITIVE_INFINITY,
-      run: async (waiting) => {
-        await this.#write(waiting);
-        return waiting.map(() => undefined);
-      },
+      run: (waiting) => this.#write(waiting),
     });
     this.#checks = new Batcher({
       clock,
@@ -68,8 +66,9 @@ export class Recorder implements DeliveryLog {
     return this.#results.size < RESULTS_WAITING_MAX;
   }
 
-  record(result: Result): Promise<void> {
-    return this.#results.add({ result, at: this.#options.clock.monotonic() });
+  async record(result: Result): Promise<void> {
+    const error = await this.#results.add({ result, at: this.#options.clock.monotonic() });
+    if (error !== undefined) throw error;
   }
 
   check(deliveryId: DeliveryId): Promise<DeliveryState | undefined> {
@@ -80,34 +79,40 @@ export class Recorder implements DeliveryLog {
     return this.#results.drain();
   }
 
-  async #write(waiting: readonly Waiting[]): Promise<void> {
+  async #write(waiting: readonly Waiting[]): Promise<unknown[]> {
     const { clock, observe, write, isRefusal } = this.#options;
     for (let pauseMs = RETRY_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
       try {
         await write(waiting.map(({ result, at }) => ({ ...result, agoMs: clock.monotonic() - at })));
-        return;
+        return waiting.map(() => undefined);
       } catch (error) {
         observe("record.failed", { results: waiting.length, error: describeError(error) });
-        if (isRefusal(error)) {
-          await this.#writeOneByOne(waiting, error);
-          return;
-        }
+        if (isRefusal(error)) return this.#writeOneByOne(waiting, error);
         await sleep(clock, pauseMs);
       }
     }
   }
 
   /** One value that Postgres refuses must not hold the others up: it is recorded without what the receiver said. */
-  async #writeOneByOne(waiting: readonly Waiting[], error: unknown): Promise<void> {
-    if (waiting.length > 1) {
-      for (const one of waiting) await this.#write([one]);
-      return;
+  async #writeOneByOne(waiting: readonly Waiting[], error: unknown): Promise<unknown[]> {
+    const [first, ...others] = waiting;
+    if (first === undefined) return [];
+    if (others.length > 0) {
+      const errors: unknown[] = [];
+      for (const one of waiting) errors.push(...(await this.#write([one])));
+      return errors;
     }
-    const { attempt, ...result } = (waiting[0] as Waiting).result;
-    const isBare = attempt === null || attempt.responseBody === null;
-    if (isBare) throw error;
-    await this.#write([
-      { result: { ...result, attempt: { ...attempt, responseBody: null } }, at: (waiting[0] as Waiting).at },
-    ]);
+    const bare = withoutWords(first.result);
+    return bare === undefined ? [error] : this.#write([{ ...first, result: bare }]);
   }
+}
+
+const UNSTORABLE = "the receiver's words could not be stored";
+
+/** Undefined: nothing was left to take away. */
+function withoutWords(result: Result): Result | undefined {
+  const { attempt, error } = result;
+  if (attempt === null || (attempt.responseBody === null && [null, UNSTORABLE].includes(error))) return undefined;
+  const bareError = attempt.error === null ? null : UNSTORABLE;
+  return { ...result, error: bareError, attempt: { ...attempt, error: bareError, responseBody: null } };
 }

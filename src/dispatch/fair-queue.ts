@@ -1,42 +1,85 @@
-// Who is served next. Three lanes take weighted turns; within a lane users take turns, and within a user its endpoints.
-// Work-conserving: a turn that nobody in a lane wants goes to the next lane at once.
+// Who is served next. Three lanes take weighted turns; within a lane users take turns by deficit round robin, paying for
+// the slot time that they used; within a user its endpoints take turns. Work-conserving: a turn that nobody in a lane
+// wants goes to the next lane at once, and a debt matters only while somebody else waits.
 
 /** Somebody who wants turns: an endpoint's actor. */
 export type Candidate = { readonly user: string };
 
-/** A ring of rings: each turn goes to the next user, and to the next of that user's candidates. */
+/** What each user may use in a round before it rests, milliseconds of slots. */
+const QUANTUM_MS = 50;
+
+type Share<C> = {
+  readonly user: string;
+  readonly candidates: Set<C>;
+};
+
+/** The users of one lane. Those in credit are served in turn; those in debt rest until a round pays it off. */
 class Ring<C extends Candidate> {
-  readonly #users = new Map<string, Set<C>>();
+  readonly #ready = new Map<string, Share<C>>();
+  readonly #resting = new Map<string, Share<C>>();
+  /** Milliseconds; a user without an entry is in credit. */
+  readonly #debts = new Map<string, number>();
 
   get isEmpty(): boolean {
-    return this.#users.size === 0;
+    return this.#ready.size === 0 && this.#resting.size === 0;
   }
 
   add(candidate: C): void {
-    const candidates = this.#users.get(candidate.user);
-    if (candidates === undefined) this.#users.set(candidate.user, new Set([candidate]));
-    else candidates.add(candidate);
+    const { user } = candidate;
+    const share = this.#ready.get(user) ?? this.#resting.get(user);
+    if (share !== undefined) share.candidates.add(candidate);
+    else this.#place({ user, candidates: new Set([candidate]) });
   }
 
   delete(candidate: C): void {
-    const candidates = this.#users.get(candidate.user);
-    if (candidates === undefined) return;
-    candidates.delete(candidate);
-    if (candidates.size === 0) this.#users.delete(candidate.user);
+    const { user } = candidate;
+    const share = this.#ready.get(user) ?? this.#resting.get(user);
+    if (share === undefined) return;
+    share.candidates.delete(candidate);
+    if (share.candidates.size > 0) return;
+    this.#ready.delete(user);
+    this.#resting.delete(user);
+    if (this.isEmpty) this.#debts.clear();
   }
 
   /** The next in turn, who goes to the back, as does its user. */
   next(): C | undefined {
-    const [first] = this.#users;
-    if (first === undefined) return undefined;
-    const [user, candidates] = first;
-    const [candidate] = candidates;
-    if (candidate === undefined) return undefined;
-    candidates.delete(candidate);
-    candidates.add(candidate);
-    this.#users.delete(user);
-    this.#users.set(user, candidates);
+    if (this.#ready.size === 0) this.#beginRound();
+    const [first] = this.#ready.values();
+    const [candidate] = first?.candidates ?? [];
+    if (first === undefined || candidate === undefined) return undefined;
+    first.candidates.delete(candidate);
+    first.candidates.add(candidate);
+    this.#ready.delete(first.user);
+    this.#ready.set(first.user, first);
     return candidate;
+  }
+
+  charge(user: string, costMs: number): void {
+    const debt = (this.#debts.get(user) ?? -QUANTUM_MS) + costMs;
+    this.#debts.set(user, debt);
+    const share = this.#ready.get(user);
+    if (share === undefined || debt <= 0) return;
+    this.#ready.delete(user);
+    this.#resting.set(user, share);
+  }
+
+  #place(share: Share<C>): void {
+    const isInDebt = (this.#debts.get(share.user) ?? 0) > 0;
+    (isInDebt ? this.#resting : this.#ready).set(share.user, share);
+  }
+
+  /** Everybody rests: as many rounds pass at once as it takes to bring somebody back into credit. */
+  #beginRound(): void {
+    const resting = [...this.#resting.values()];
+    const least = Math.min(...resting.map(({ user }) => this.#debts.get(user) ?? 0));
+    const paidMs = (Math.floor(Math.max(0, least) / QUANTUM_MS) + 1) * QUANTUM_MS;
+    for (const [user, debt] of this.#debts) {
+      if (debt > paidMs - QUANTUM_MS) this.#debts.set(user, debt - paidMs);
+      else this.#debts.delete(user);
+    }
+    this.#resting.clear();
+    for (const share of resting) this.#place(share);
   }
 }
 
@@ -60,7 +103,6 @@ export class FairQueue<Lane extends string, C extends Candidate> {
   /** Whose turn it is, and in which lane; undefined when nobody wants one. It stays in the queue. */
   next(): { lane: Lane; candidate: C } | undefined {
     const waiting = this.#lanes.filter(({ ring }) => !ring.isEmpty);
-    if (waiting.length === 0) return undefined;
     let chosen = waiting.find(({ turnsLeft }) => turnsLeft > 0);
     if (chosen === undefined) {
       for (const lane of this.#lanes) lane.turnsLeft = lane.weight;
@@ -70,6 +112,11 @@ export class FairQueue<Lane extends string, C extends Candidate> {
     chosen.turnsLeft -= 1;
     const candidate = chosen.ring.next();
     return candidate === undefined ? undefined : { lane: chosen.lane, candidate };
+  }
+
+  /** `user` has used `costMs` of a slot, on a turn in `lane`. */
+  charge(lane: Lane, user: string, costMs: number): void {
+    this.#ring(lane)?.charge(user, costMs);
   }
 
   #ring(of: Lane): Ring<C> | undefined {

@@ -90,3 +90,6 @@ export const WEBHOOK_CACHE_ENTRIES_MAX = 50_000;
 
 /** An endpoint actor without work for this long is dropped from memory. */
 export const ACTOR_IDLE_MS = 30_000;
+
+/** A webhook whose every attempt has failed for this long is disabled. */
+export const ENDPOINT_FAILING_MAX_MS = 5 * 86_400_000;

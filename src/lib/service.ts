@@ -7,7 +7,10 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Starts `services` in order. If one fails, those already started are stopped before the error is thrown. */
+/**
+ * Starts `services` in order. If one fails, it and those before it are stopped before the error is thrown; a stop in the
+ * middle of the start stops what has begun, and nothing more is started.
+ */
 export class ServiceGroup implements Service {
   readonly name: string;
   readonly #services: readonly Service[];
@@ -27,11 +30,11 @@ export class ServiceGroup implements Service {
 
   async start(): Promise<void> {
     for (const service of this.#services) {
+      if (this.#stopping !== undefined) return;
+      this.#started.push(service);
       try {
         await service.start();
-        this.#started.push(service);
       } catch (error) {
-        await service.stop().catch((stopError: unknown) => this.#onStopFailure(service.name, stopError));
         await this.stop();
         throw error;
       }

@@ -58,6 +58,8 @@ export type Catalogue = {
   "deliveries.handed_back": { deliveries: number; reason: string };
   "message.unreadable": { seq: number; subject: string; error: string };
   "webhook.disabled": { webhook_id: string; reason: string };
+  "circuit.opened": { webhook_id: string; for_ms: number; failures: number };
+  "circuit.closed": { webhook_id: string };
   "endpoint.held_back": { webhook_id: string; for_ms: number };
   "actor.crashed": { webhook_id: string; error: string };
   "record.failed": { results: number; error: string };

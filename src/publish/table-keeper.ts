@@ -118,7 +118,9 @@ export class TableKeeper implements Service {
     const missing: InStreamRow[] = [];
     for (let at = 0; at < suspects.length; at += LOOK_UPS_AT_ONCE) {
       const asked = suspects.slice(at, at + LOOK_UPS_AT_ONCE);
-      const found = await Promise.all(asked.map(({ seq }) => deliveryAt(connection, seq)));
+      const found = await Promise.all(
+        asked.map(({ seq, isOfEpoch }) => (isOfEpoch ? deliveryAt(connection, seq) : undefined)),
+      );
       missing.push(...asked.filter(({ id }, index) => found[index] !== id && !isHeld(id)));
     }
     if (missing.length === 0 || !this.#isOwned(partition)) return;

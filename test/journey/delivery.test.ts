@@ -115,7 +115,10 @@ describe("a failed delivery", () => {
 describe("410 Gone", () => {
   test("disables the webhook, cancels what waits for it, and tells another webhook that asked for it by name", async () => {
     const account = await fairpost.account();
-    const gone = await account.webhook(receiver.at("/gone", () => status(410)), { events: ["order.*", "webhook.disabled"] });
+    const gone = await account.webhook(
+      receiver.at("/gone", () => status(410)),
+      { events: ["order.*", "webhook.disabled"] },
+    );
     await account.webhook(receiver.at("/watching"), { events: ["webhook.disabled"] });
     await account.webhook(receiver.at("/everything"), { events: ["*"] });
     await account.event("order.paid");
@@ -135,22 +138,26 @@ describe("410 Gone", () => {
 });
 
 describe("a webhook that is switched off or deleted", () => {
-  test.each(["PATCH", "DELETE"])("by %s has its pending deliveries cancelled", async (method) => {
-    const account = await fairpost.account();
-    const path = `/off-${method}`;
-    const webhook = await account.webhook(receiver.at(path, slow(300)));
-    await account.subscribers(100);
-    await eventually(() => expect(receiver.of(path).length).toBeGreaterThan(0));
-    const body = method === "PATCH" ? { is_active: false } : undefined;
-    expect((await account.call(method, `/webhooks/${webhook.id}`, body)).status).toBeLessThan(300);
-    await eventually(async () => {
-      const deliveries = await account.deliveries();
-      expect(deliveries.filter(({ status: now }) => now === "pending")).toHaveLength(0);
-      expect(deliveries.filter(({ status: now }) => now === "cancelled").length).toBeGreaterThan(90);
-      expect(deliveries).toHaveLength(100);
-    }, 6_000);
-    expect(receiver.of(path).length).toBeLessThan(10);
-  }, 10_000);
+  test.each(["PATCH", "DELETE"])(
+    "by %s has its pending deliveries cancelled",
+    async (method) => {
+      const account = await fairpost.account();
+      const path = `/off-${method}`;
+      const webhook = await account.webhook(receiver.at(path, slow(300)));
+      await account.subscribers(100);
+      await eventually(() => expect(receiver.of(path).length).toBeGreaterThan(0));
+      const body = method === "PATCH" ? { is_active: false } : undefined;
+      expect((await account.call(method, `/webhooks/${webhook.id}`, body)).status).toBeLessThan(300);
+      await eventually(async () => {
+        const deliveries = await account.deliveries();
+        expect(deliveries.filter(({ status: now }) => now === "pending")).toHaveLength(0);
+        expect(deliveries.filter(({ status: now }) => now === "cancelled").length).toBeGreaterThan(90);
+        expect(deliveries).toHaveLength(100);
+      }, 6_000);
+      expect(receiver.of(path).length).toBeLessThan(10);
+    },
+    10_000,
+  );
 });
 
 describe("a payload", () => {

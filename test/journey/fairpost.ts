@@ -143,7 +143,7 @@ export class Fairpost {
       event: (type, data = {}) => must(202, "POST", "/events", { type, data }),
       async deliveries(query = "") {
         const all: Json[] = [];
-        for (let cursor = ""; ; ) {
+        for (let cursor = ""; ;) {
           const page = await must(200, "GET", `/deliveries?limit=1000&${query}${cursor}`);
           all.push(...page.data);
           if (page.next_cursor === null) return all;

@@ -71,7 +71,8 @@ export function startReceiver(): Receiver {
   };
 }
 
-export const status = (code: number, headers: Record<string, string> = {}) => new Response(null, { status: code, headers });
+export const status = (code: number, headers: Record<string, string> = {}) =>
+  new Response(null, { status: code, headers });
 
 /** Answers 200 after `ms`. */
 export function slow(ms: number): Behaviour {

@@ -1,0 +1,157 @@
+// The gates of this worker's endpoints: shut by an open circuit or by a receiver's Retry-After. Kept in memory, written to
+// `endpoints` on transitions, so that they hold wherever the partition goes.
+
+import { afterOutcome, type Circuit, CLOSED } from "../domain/circuit.ts";
+import type { WebhookId } from "../domain/ids.ts";
+import { ENDPOINT_FAILING_MAX_MS } from "../domain/limits.ts";
+import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { Service } from "../lib/service.ts";
+import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
+
+/** As it stands in the table; times in milliseconds. */
+export type StoredCircuit = {
+  circuit: Circuit;
+  gateOpensInMs: number;
+  /** How long no attempt has succeeded; null: not failing. */
+  failingForMs: number | null;
+};
+
+export type CircuitChange = { circuit: Circuit; shutForMs: number; isFailing: boolean };
+
+export type CircuitsOptions = {
+  clock: Clock;
+  observe: Observe;
+  save: (webhookId: WebhookId, change: CircuitChange) => Promise<void>;
+  /** Endpoints that had a success lately; called at most once a flush. */
+  noteSuccesses: (webhookIds: readonly WebhookId[]) => Promise<void>;
+};
+
+/** `probe`: this delivery may find out whether the receiver is back; nobody else does meanwhile. */
+export type Gate = "open" | "shut" | "probe";
+
+type State = {
+  circuit: Circuit;
+  gateOpensAt: number;
+  isProbing: boolean;
+  failingSince: number | undefined;
+  /** A write is on its way: the table is behind, and is not believed. */
+  writes: number;
+};
+
+/** `last_success_at` is written at most this often. */
+const SUCCESS_FLUSH_MS = 60_000;
+
+export class Circuits implements Service {
+  readonly name = "circuits";
+  readonly #options: CircuitsOptions;
+  /** Only endpoints that are not simply well. */
+  readonly #states = new Map<WebhookId, State>();
+  #succeeded = new Set<WebhookId>();
+  #timer: Timer | undefined;
+
+  constructor(options: CircuitsOptions) {
+    this.#options = options;
+  }
+
+  start(): Promise<void> {
+    this.#timer = this.#options.clock.after(SUCCESS_FLUSH_MS, () => {
+      this.#flushSuccesses().catch((error: unknown) => this.#report("note successes", error));
+      void this.start().catch(() => {});
+    });
+    return Promise.resolve();
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    await this.#flushSuccesses().catch(() => {});
+  }
+
+  /** What the table says, whenever it has been read. */
+  load(webhookId: WebhookId, stored: StoredCircuit): void {
+    const known = this.#states.get(webhookId);
+    if (known !== undefined && (known.writes > 0 || known.isProbing)) return;
+    const isWell = !stored.circuit.isOpen && stored.gateOpensInMs === 0 && stored.failingForMs === null;
+    if (isWell && (known === undefined || known.circuit.isOpen || known.failingSince !== undefined)) {
+      this.#states.delete(webhookId);
+      return;
+    }
+    const now = this.#options.clock.monotonic();
+    this.#states.set(webhookId, {
+      circuit: stored.circuit.isOpen ? stored.circuit : (known?.circuit ?? stored.circuit),
+      gateOpensAt: now + stored.gateOpensInMs,
+      isProbing: false,
+      failingSince: stored.failingForMs === null ? undefined : now - stored.failingForMs,
+      writes: 0,
+    });
+  }
+
+  /** May an attempt start? After `probe` its outcome must be told. */
+  ask(webhookId: WebhookId): Gate {
+    const state = this.#states.get(webhookId);
+    if (state === undefined) return "open";
+    if (this.#options.clock.monotonic() < state.gateOpensAt) return "shut";
+    if (!state.circuit.isOpen) return "open";
+    if (state.isProbing) return "shut";
+    state.isProbing = true;
+    return "probe";
+  }
+
+  /** The probe did not take place. */
+  withdrawProbe(webhookId: WebhookId): void {
+    const state = this.#states.get(webhookId);
+    if (state !== undefined) state.isProbing = false;
+  }
+
+  /** How an attempt ended. `hopeless`: nothing has succeeded for so long that the webhook should be disabled. */
+  tell(webhookId: WebhookId, outcome: Outcome): "hopeless" | undefined {
+    const isSuccess = outcome.kind === "accepted";
+    if (isSuccess) this.#succeeded.add(webhookId);
+    const known = this.#states.get(webhookId);
+    if (known === undefined && isSuccess) return undefined;
+    const now = this.#options.clock.monotonic();
+    const state = known ?? { circuit: CLOSED, gateOpensAt: 0, isProbing: false, failingSince: undefined, writes: 0 };
+    const before = { isOpen: state.circuit.isOpen, isFailing: state.failingSince !== undefined };
+    const { circuit, shutForMs: circuitMs } = afterOutcome(state.circuit, outcome);
+    const shutForMs = Math.max(circuitMs, holdsBackEndpoint(outcome) ?? 0);
+    state.circuit = circuit;
+    state.isProbing = false;
+    if (isSuccess) state.failingSince = undefined;
+    else if (circuit.isOpen) state.failingSince ??= now;
+    if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
+    if (isSuccess) this.#states.delete(webhookId);
+    else this.#states.set(webhookId, state);
+    const isFailing = state.failingSince !== undefined;
+    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || before.isFailing !== isFailing) {
+      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before.isOpen);
+    }
+    return now - (state.failingSince ?? now) > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
+  }
+
+  #save(webhookId: WebhookId, state: State, change: CircuitChange, wasOpen: boolean): void {
+    const { observe, save } = this.#options;
+    const { circuit, shutForMs } = change;
+    if (circuit.isOpen) {
+      observe("circuit.opened", { webhook_id: webhookId, for_ms: Math.round(shutForMs), failures: circuit.failures });
+    } else if (wasOpen) observe("circuit.closed", { webhook_id: webhookId });
+    else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
+    state.writes += 1;
+    save(webhookId, change)
+      .catch((error: unknown) => this.#report("save circuit", error))
+      .finally(() => {
+        state.writes -= 1;
+      })
+      .catch(() => {});
+  }
+
+  async #flushSuccesses(): Promise<void> {
+    const webhookIds = [...this.#succeeded];
+    this.#succeeded = new Set();
+    if (webhookIds.length > 0) await this.#options.noteSuccesses(webhookIds);
+  }
+
+  #report(task: string, error: unknown): void {
+    this.#options.observe("housekeeping.failed", { task, error: describeError(error) });
+  }
+}

@@ -1,0 +1,67 @@
+// What both roles stand on: a log, the connections, and the way into the stream. A part of the composition root.
+
+import manifest from "../package.json";
+import type { Config } from "./config.ts";
+import { openDatabase } from "./db/database.ts";
+import { API_QUERY_TIMEOUT_MS, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
+import { createCipher } from "./lib/cipher.ts";
+import { systemClock as clock } from "./lib/clock.ts";
+import { type Service, ServiceGroup } from "./lib/service.ts";
+import { createLog, describeError } from "./observe/log.ts";
+import { Counters } from "./observe/metrics.ts";
+import { AcceptEvents } from "./publish/accept-events.ts";
+import { AccountPriorities } from "./publish/account-priority.ts";
+import { Announcer } from "./publish/announce.ts";
+import { Outgoing } from "./publish/outgoing.ts";
+import { StreamKeeper } from "./publish/stream-keeper.ts";
+import { createSender } from "./sender/send.ts";
+import { Bus } from "./stream/bus.ts";
+import { NatsLink } from "./stream/connection.ts";
+import { Publisher } from "./stream/publisher.ts";
+
+export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, unknown>) {
+  const log = createLog(config.logLevel, { role, ...context });
+  const { observe } = log;
+  const database = openDatabase({
+    url: config.databaseUrl,
+    clock,
+    connectionsMax: role === "api" ? 10 : 4,
+    queryTimeoutMs: role === "api" ? API_QUERY_TIMEOUT_MS : WORKER_QUERY_TIMEOUT_MS,
+    queriesMax: 2_000,
+    applicationName: `fairpost ${role}`,
+  });
+  const link = new NatsLink({ url: config.natsUrl, name: `fairpost ${role}`, clock });
+  link.listen({
+    connected: (server) => observe("nats.connected", { server }),
+    disconnected: (server) => observe("nats.disconnected", { server }),
+  });
+  const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
+  const publisher = new Publisher(link);
+  const outgoing = new Outgoing({ publisher, keeper, database, clock, observe });
+  const announcer = new Announcer({ outgoing, clock, observe });
+  const priorities = new AccountPriorities(database, clock);
+  const acceptance = new AcceptEvents({ database, priorities, announcer, clock });
+  const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
+  const cipher = createCipher(config.secretsKey);
+  const counters = new Counters();
+  const bus = new Bus(link);
+  return { log, observe, database, link, keeper, publisher, outgoing, acceptance, sender, cipher, counters, bus };
+}
+
+export type Foundation = ReturnType<typeof createFoundation>;
+
+/** The role's services between its database, which closes last but for the log. */
+export function grouped(role: string, { log, observe, database }: Foundation, services: readonly Service[]): Service {
+  const last: Service = {
+    name: "database",
+    start: () => Promise.resolve(),
+    async stop() {
+      await database.close();
+      observe("service.stopped", {});
+      log.flush();
+    },
+  };
+  return new ServiceGroup(role, [last, ...services], (service, error) =>
+    observe("stop.failed", { service, error: describeError(error) }),
+  );
+}

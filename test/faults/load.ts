@@ -1,0 +1,150 @@
+// Load through the HTTP API, and the ledger of what was accepted: only an answer that was seen counts, 201 or 202.
+
+import { sleep, systemClock } from "../../src/lib/clock.ts";
+import { newId, type WebhookId } from "../../src/domain/ids.ts";
+import { partitionOf, type Partition } from "../../src/domain/partition.ts";
+import type { RecordingReceiver } from "./receiver.ts";
+
+export type Target = { path: string; partition: Partition; type: string; account: Account };
+type Account = { token: string };
+
+/** `<path> <event or subscriber id>` of every delivery that was promised. */
+export type Ledger = Set<string>;
+
+const PASSWORD = "a password of a user";
+const OUTSTANDING_MAX = 200;
+const TICK_MS = 20;
+/** One in so many requests creates a subscriber; the others publish an event. */
+const SUBSCRIBER_EVERY = 10;
+
+export type LoadOptions = {
+  apiUrl: string;
+  receiver: RecordingReceiver;
+  accounts: number;
+  /** Of each account; one more is told of subscribers. */
+  webhooks: number;
+  latencyMs: (index: number) => number;
+  /** One of so many requests is answered 500; 0: none. */
+  failEvery: number;
+};
+
+export class Load {
+  readonly accepted: Ledger = new Set();
+  readonly targets: Target[] = [];
+  /** Answers by status; 0: none. */
+  readonly statuses = new Map<number, number>();
+  /** The longest that an answer has taken, milliseconds. */
+  slowestMs = 0;
+  readonly #options: LoadOptions;
+  readonly #subscriberTargets = new Map<Account, Target>();
+  #isRunning = false;
+  #running: Promise<void> | undefined;
+  #outstanding = 0;
+  #count = 0;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  async prepare(): Promise<void> {
+    const { accounts, webhooks } = this.#options;
+    for (let index = 0; index < accounts; index += 1) {
+      const account = await this.#signUp();
+      for (let at = 0; at < webhooks; at += 1) {
+        this.targets.push(await this.#register(account, index * webhooks + at, `load.w${at}`));
+      }
+      this.#subscriberTargets.set(account, await this.#register(account, 0, "subscriber.created"));
+    }
+  }
+
+  /** `perSecond` requests, spread evenly over the targets, until stop(). */
+  start(perSecond: number): void {
+    this.#isRunning = true;
+    this.#running = this.#run(perSecond);
+  }
+
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    await this.#running;
+    while (this.#outstanding > 0) await sleep(systemClock, TICK_MS);
+  }
+
+  /** One event of a target's; whether it was accepted. */
+  async publish(target: Target): Promise<boolean> {
+    const answer = await this.#call(target.account, "/events", { type: target.type, data: { n: this.#count } });
+    if (answer?.status !== 202) return false;
+    this.accepted.add(`${target.path} ${answer.json.id}`);
+    return true;
+  }
+
+  async #run(perSecond: number): Promise<void> {
+    const startedAt = systemClock.monotonic();
+    let sent = 0;
+    while (this.#isRunning) {
+      const due = ((systemClock.monotonic() - startedAt) * perSecond) / 1_000;
+      for (; sent < due; sent += 1) {
+        if (this.#outstanding >= OUTSTANDING_MAX) continue;
+        this.#outstanding += 1;
+        this.#one().finally(() => (this.#outstanding -= 1)).catch(() => {});
+      }
+      await sleep(systemClock, TICK_MS);
+    }
+  }
+
+  async #one(): Promise<void> {
+    this.#count += 1;
+    const target = this.targets[this.#count % this.targets.length] as Target;
+    if (this.#count % SUBSCRIBER_EVERY !== 0) {
+      await this.publish(target);
+      return;
+    }
+    const answer = await this.#call(target.account, "/subscribers", { email: `${newId()}@example.com` });
+    const path = this.#subscriberTargets.get(target.account)?.path;
+    if (answer?.status === 201) this.accepted.add(`${path} ${answer.json.id}`);
+  }
+
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers are looked into, not typed
+  async #call(account: Account, path: string, body: unknown): Promise<{ status: number; json: any } | undefined> {
+    const startedAt = systemClock.monotonic();
+    let status = 0;
+    try {
+      const answer = await fetch(`${this.#options.apiUrl}/api/v1${path}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", authorization: `Bearer ${account.token}` },
+        body: JSON.stringify(body),
+        signal: AbortSignal.timeout(30_000),
+      });
+      const json = await answer.json();
+      status = answer.status;
+      return { status, json };
+    } catch {
+      return undefined;
+    } finally {
+      this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
+      this.slowestMs = Math.max(this.slowestMs, systemClock.monotonic() - startedAt);
+    }
+  }
+
+  async #signUp(): Promise<Account> {
+    const email = `${newId()}@example.com`;
+    await fetch(`${this.#options.apiUrl}/api/v1/users/`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email, password: PASSWORD }),
+    });
+    const answer = await fetch(`${this.#options.apiUrl}/api/v1/login/access-token`, {
+      method: "POST",
+      body: new URLSearchParams({ username: email, password: PASSWORD }),
+    });
+    return { token: ((await answer.json()) as { access_token: string }).access_token };
+  }
+
+  async #register(account: Account, index: number, type: string): Promise<Target> {
+    const { receiver, latencyMs, failEvery } = this.#options;
+    const path = `/${latencyMs(index)}/${failEvery}/${newId()}`;
+    const answer = await this.#call(account, "/webhooks", { url: receiver.url + path, events: [type] });
+    if (answer?.status !== 201) throw new Error(`a webhook was not taken: ${JSON.stringify(answer)}`);
+    await receiver.expectSignedBy(path, answer.json.secret);
+    return { path, partition: partitionOf(answer.json.id as WebhookId), type, account };
+  }
+}
