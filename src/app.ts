@@ -215,7 +215,6 @@ export function createWorker(config: Config): Service {
     async start() {
       await ownership.start();
       link.listen({ connected: () => {}, disconnected: () => tenures.streamIsUnknown() });
-      let bucket: string | undefined;
       keeper.onEnsured((ensured) => {
         const connection = link.connection;
         if (connection === undefined) return;
@@ -223,11 +222,8 @@ export function createWorker(config: Config): Service {
           (lastSeq) => tenures.streamIs({ epoch: ensured.epoch, lastSeq }),
           () => keeper.look(),
         );
-        const ageMs = clock.now() - Date.parse(ensured.bucketCreatedAt);
-        const waitMs = ensured.bucketIsSuccessor ? Math.min(Math.max(0, ownership.ttlMs - ageMs), ownership.ttlMs) : 0;
-        const isReplaced = bucket !== undefined && bucket !== ensured.bucketCreatedAt;
-        bucket = ensured.bucketCreatedAt;
-        ownership.bucketIs({ isReplaced, claimNotBefore: clock.monotonic() + waitMs });
+        const waitMs = ensured.bucketIsSuccessor ? Math.max(0, ownership.ttlMs - ensured.bucketAgeMs) : 0;
+        ownership.bucketIs({ createdAt: ensured.bucketCreatedAt, claimNotBefore: clock.monotonic() + waitMs });
       });
       observe("service.started", {});
     },

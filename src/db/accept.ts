@@ -70,7 +70,7 @@ const FAN_OUT = `
     SELECT uuid_v7(), event_id, webhook_id, user_id, partition, priority, type,
       CASE WHEN publish THEN now() + interval '${PUBLISH_GRACE_MS} milliseconds' ELSE now() END
     FROM matched
-    RETURNING id, event_id, webhook_id, partition
+    RETURNING id, event_id, webhook_id, partition, due_at > now() AS publish
   )`;
 
 const EVENT_COLUMNS = `(id uuid, user_id uuid, type text, priority text, pieces text[], patterns text[],
@@ -80,9 +80,8 @@ const EVENT_COLUMNS = `(id uuid, user_id uuid, type text, priority text, pieces 
 const ANSWER = `
   SELECT
     (SELECT json_agg(json_build_object('id', id, 'payload', payload, 'created_at', created_at)) FROM written) AS events,
-    (SELECT json_agg(json_build_object('id', f.id, 'event_id', f.event_id, 'webhook_id', f.webhook_id,
-        'partition', f.partition, 'publish', m.publish))
-      FROM fanned_out f JOIN matched m USING (event_id, webhook_id)) AS deliveries`;
+    (SELECT json_agg(json_build_object('id', id, 'event_id', event_id, 'webhook_id', webhook_id,
+        'partition', partition, 'publish', publish)) FROM fanned_out) AS deliveries`;
 
 const ACCEPT_EVENTS = `
   WITH accepted AS (SELECT * FROM json_to_recordset($1::text::json) AS e${EVENT_COLUMNS}),

@@ -38,7 +38,7 @@ const bigintAsNumber = {
 };
 
 export function openDatabase(options: DatabaseOptions): Database {
-  const connect = () =>
+  const connect = (settings: Record<string, string> = {}) =>
     postgres(options.url, {
       max: options.connectionsMax,
       connect_timeout: Math.ceil(options.queryTimeoutMs / 1_000),
@@ -52,11 +52,13 @@ export function openDatabase(options: DatabaseOptions): Database {
         // Past our own deadline nobody waits for the answer: the server stops working on it as well.
         statement_timeout: options.queryTimeoutMs + 1_000,
         idle_in_transaction_session_timeout: options.queryTimeoutMs + 1_000,
+        ...settings,
       },
       onnotice: () => {},
     });
   const ormClient = connect();
-  const sql = connect() as Sql;
+  // Planning a batched statement over all daily partitions takes longer than running it: once per connection is enough.
+  const sql = connect({ plan_cache_mode: "force_generic_plan" }) as Sql;
   const orm = drizzle(ormClient, { schema });
   let running = 0;
 

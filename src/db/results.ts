@@ -33,26 +33,29 @@ export type ResultRow = {
   agoMs: number;
 };
 
+// The rows are found, fenced and locked in one step, and the update is driven by what was locked: joining the given
+// values once more would cost the square of the batch.
 const RECORD = `
-  WITH given AS (
-    SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::text[])
+  WITH locked AS (
+    SELECT d.id, g.place, g.delay_ms, g.seq, g.epoch, g.attempt, g.error
+    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::text[])
       AS g(id, generation, place, delay_ms, seq, epoch, attempt, error)
-  ),
-  locked AS (
-    SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE
+    JOIN deliveries d ON d.id = g.id
+    WHERE d.status = 'pending' AND d.generation = g.generation
+    ORDER BY d.id FOR NO KEY UPDATE OF d
   ),
   changed AS (
     UPDATE deliveries d SET
-      status = CASE WHEN g.place IN ('stream', 'table') THEN 'pending' ELSE g.place END,
-      completed_at = CASE WHEN g.place IN ('stream', 'table') THEN NULL ELSE now() END,
-      due_at = CASE WHEN g.delay_ms IS NULL THEN d.due_at ELSE now() + g.delay_ms * interval '1 millisecond' END,
-      stream_seq = g.seq,
-      stream_epoch = g.epoch,
-      generation = d.generation + CASE WHEN g.place = 'table' THEN 1 ELSE 0 END,
-      attempt_count = greatest(d.attempt_count, coalesce(g.attempt, 0)),
-      last_error = CASE WHEN g.attempt IS NULL AND g.error IS NULL THEN d.last_error ELSE g.error END
-    FROM given g JOIN locked l ON l.id = g.id
-    WHERE d.id = g.id AND d.status = 'pending' AND d.generation = g.generation
+      status = CASE WHEN l.place IN ('stream', 'table') THEN 'pending' ELSE l.place END,
+      completed_at = CASE WHEN l.place IN ('stream', 'table') THEN NULL ELSE now() END,
+      due_at = CASE WHEN l.delay_ms IS NULL THEN d.due_at ELSE now() + l.delay_ms * interval '1 millisecond' END,
+      stream_seq = l.seq,
+      stream_epoch = l.epoch,
+      generation = d.generation + CASE WHEN l.place = 'table' THEN 1 ELSE 0 END,
+      attempt_count = greatest(d.attempt_count, coalesce(l.attempt, 0)),
+      last_error = CASE WHEN l.attempt IS NULL AND l.error IS NULL THEN d.last_error ELSE l.error END
+    FROM locked l
+    WHERE d.id = l.id
   )
   INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body, created_at)
   SELECT id, delivery_id, attempt, status_code, latency_ms, error, response_body, now() - ago_ms * interval '1 millisecond'
@@ -95,15 +98,14 @@ export type SequenceNote = { deliveryId: DeliveryId; generation: number; seq: nu
 /** Notes which message carries a delivery. Rows that someone else holds just now are left out: refill finds them. */
 export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): Promise<void> {
   await sql.unsafe(
-    `WITH given AS (
-       SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[]) AS g(id, generation, seq, epoch)
-     ),
-     locked AS (
-       SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED
+    `WITH locked AS (
+       SELECT d.id, g.seq, g.epoch
+       FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[]) AS g(id, generation, seq, epoch)
+       JOIN deliveries d ON d.id = g.id
+       WHERE d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation
+       ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
      )
-     UPDATE deliveries d SET stream_seq = g.seq, stream_epoch = g.epoch
-     FROM given g JOIN locked l ON l.id = g.id
-     WHERE d.id = g.id AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation`,
+     UPDATE deliveries d SET stream_seq = l.seq, stream_epoch = l.epoch FROM locked l WHERE d.id = l.id`,
     [
       notes.map((note) => note.deliveryId),
       notes.map((note) => note.generation),

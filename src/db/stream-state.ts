@@ -63,13 +63,14 @@ export async function listOverdueInStream(sql: Sql, partition: Partition, epoch:
 /** Returns rows whose message is gone to the table; fenced by the generation and sequence that were looked up. */
 export async function returnMissing(sql: Sql, missing: readonly InStreamRow[]): Promise<number> {
   const rows = await sql.unsafe(
-    `WITH given AS (SELECT * FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS g(id, generation, seq)),
-     locked AS (
-       SELECT d.id FROM deliveries d WHERE d.id = ANY ($1::uuid[]) ORDER BY d.id FOR NO KEY UPDATE SKIP LOCKED
+    `WITH locked AS (
+       SELECT d.id FROM unnest($1::uuid[], $2::int[], $3::bigint[]) AS g(id, generation, seq)
+       JOIN deliveries d ON d.id = g.id
+       WHERE d.status = 'pending' AND d.generation = g.generation AND d.stream_seq = g.seq
+       ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
      )
      UPDATE deliveries d SET stream_seq = NULL, stream_epoch = NULL, generation = d.generation + 1
-     FROM given g JOIN locked l ON l.id = g.id
-     WHERE d.id = g.id AND d.status = 'pending' AND d.generation = g.generation AND d.stream_seq = g.seq
+     FROM locked l WHERE d.id = l.id
      RETURNING d.id`,
     [missing.map((row) => row.id), missing.map((row) => row.generation), missing.map((row) => row.seq)],
     { prepare: true },

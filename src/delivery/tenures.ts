@@ -74,7 +74,11 @@ export class Tenures {
     intake.park(partition);
     await owned.pulling?.stop();
     intake.giveBack(partition);
-    while (held.ofPartition(partition).length > 0) await sleep(clock, LOOK_INTERVAL_MS);
+    while (this.#owned.get(partition) === owned && held.ofPartition(partition).length > 0) {
+      await sleep(clock, LOOK_INTERVAL_MS);
+    }
+    // Lost meanwhile, and perhaps gained anew.
+    if (this.#owned.get(partition) !== owned) return;
     if (owned.tenure !== undefined) owned.tenure.hasEnded = true;
     this.#owned.delete(partition);
     observe("partition.released", { partition: partitionName(partition), reason });

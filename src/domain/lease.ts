@@ -29,30 +29,53 @@ export function quotaOf(partitions: number, workers: number, rank: number): numb
   return Math.floor(partitions / workers) + (rank < partitions % workers ? 1 : 0);
 }
 
-/** An instant on both clocks: the wall clock may jump, the monotonic one may stand still while a machine sleeps. */
-export type Instant = { wallMs: number; monotonicMs: number };
+/** Pieces of elapsed time are at least this long: each may be a millisecond too much, for clocks tick in those. */
+const PIECE_MS = 250;
 
-export function instantOf(clock: Clock): Instant {
-  return { wallMs: clock.now(), monotonicMs: clock.monotonic() };
+/**
+ * Milliseconds since it was made, by the worse of two clocks: the wall clock may jump, the monotonic one may stand still
+ * while a machine sleeps. Added up piece by piece, so that what one clock has shown the other cannot take back. Ask it
+ * every second or so.
+ */
+export class ElapsedTime {
+  readonly #clock: Clock;
+  #addedMs = 0;
+  #wallMs: number;
+  #monotonicMs: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#wallMs = clock.now();
+    this.#monotonicMs = clock.monotonic();
+  }
+
+  now(): number {
+    const [wallMs, monotonicMs] = [this.#clock.now(), this.#clock.monotonic()];
+    const pieceMs = Math.max(wallMs - this.#wallMs, monotonicMs - this.#monotonicMs);
+    if (pieceMs < PIECE_MS) return this.#addedMs + pieceMs;
+    [this.#wallMs, this.#monotonicMs] = [wallMs, monotonicMs];
+    this.#addedMs += pieceMs;
+    return this.#addedMs;
+  }
 }
 
 export class Lease {
-  readonly #clock: Clock;
+  readonly #time: ElapsedTime;
   readonly #ttlMs: number;
-  #renewedAt: Instant;
+  #renewedAt: number;
   #isLost = false;
   /** Of the key, as last written by us. */
   revision: number;
 
-  /** `sentAt`: when the successful claim was sent. */
-  constructor(clock: Clock, ttlMs: number, revision: number, sentAt: Instant) {
-    this.#clock = clock;
+  /** `sentAt`: when the successful claim was sent, by `time`. */
+  constructor(time: ElapsedTime, ttlMs: number, revision: number, sentAt: number) {
+    this.#time = time;
     this.#ttlMs = ttlMs;
     this.revision = revision;
     this.#renewedAt = sentAt;
   }
 
-  renewed(revision: number, sentAt: Instant): void {
+  renewed(revision: number, sentAt: number): void {
     this.revision = revision;
     this.#renewedAt = sentAt;
   }
@@ -72,11 +95,6 @@ export class Lease {
   }
 
   #leftMs(): number {
-    if (this.#isLost) return 0;
-    const goneMs = Math.max(
-      this.#clock.now() - this.#renewedAt.wallMs,
-      this.#clock.monotonic() - this.#renewedAt.monotonicMs,
-    );
-    return this.#ttlMs - goneMs;
+    return this.#isLost ? 0 : this.#renewedAt + this.#ttlMs - this.#time.now();
   }
 }

@@ -1,6 +1,9 @@
 // Fairpost's public API, as far as the generator uses it.
 
+import { type Clock, sleep } from "../lib/clock.ts";
+
 const API = "/api/v1";
+const READY_POLL_MS = 100;
 
 export class ApiError extends Error {
   readonly status: number;
@@ -19,9 +22,18 @@ export class ApiClient {
     this.url = url.replace(/\/+$/, "");
   }
 
-  /** Throws unless it is there and ready. */
-  async checkReady(): Promise<void> {
-    await this.#ask("GET /ready", `${this.url}/ready`, {});
+  /** Asks until it is there and ready; throws what the last answer was when it still is not after `patienceMs`. */
+  async waitUntilReady(clock: Clock, patienceMs: number): Promise<void> {
+    const deadline = clock.monotonic() + patienceMs;
+    for (;;) {
+      try {
+        await this.#ask("GET /ready", `${this.url}/ready`, {});
+        return;
+      } catch (error) {
+        if (clock.monotonic() >= deadline) throw error;
+      }
+      await sleep(clock, READY_POLL_MS);
+    }
   }
 
   /** Creates an account and signs in. Returns the value of its Authorization header. */

@@ -1,7 +1,7 @@
 // The bucket `webhook-owners`: who is there and who owns what. Every key expires by itself unless it is renewed, and is
 // written only by compare-and-set on the revision that the writer knows.
 
-import { jetstream, JetStreamApiError } from "@nats-io/jetstream";
+import { jetstream, JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
 import { headers } from "@nats-io/transport-node";
 import type { NatsLink } from "./connection.ts";
@@ -20,6 +20,8 @@ export interface OwnersStore {
   remove(key: string, revision: number): Promise<boolean>;
   /** The key as it is now; undefined when it was never written. */
   read(key: string): Promise<Entry | undefined>;
+  /** When the bucket that is there now came to be: another time is another bucket. */
+  createdAt(): Promise<string>;
   /** Tells every key, then every change, until `stop`. `onEnd`: nothing more will come, though nobody asked for that. */
   watch(hear: (entry: Entry) => void, onEnd: () => void): { stop(): void };
 }
@@ -51,6 +53,11 @@ export class OwnersBucket implements OwnersStore {
     const entry = await (await this.#bucket()).get(key);
     if (entry === null) return undefined;
     return { key, revision: entry.revision, value: entry.operation === "PUT" ? entry.string() : null };
+  }
+
+  async createdAt(): Promise<string> {
+    const manager = await jetstreamManager(this.#connection(), { checkAPI: false, timeout: ANSWER_TIMEOUT_MS });
+    return String((await manager.streams.info(`KV_${OWNERS_BUCKET}`)).created);
   }
 
   watch(hear: (entry: Entry) => void, onEnd: () => void): { stop(): void } {

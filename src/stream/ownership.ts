@@ -2,7 +2,7 @@
 // partitions: it gives a surplus back, claims what is free, and takes over at once from a process that has died on this
 // machine. What a lease promises stands in domain/lease.ts.
 
-import { instantOf, Lease, leaseTtlMs, quotaOf, RENEW_INTERVAL_MS } from "../domain/lease.ts";
+import { ElapsedTime, Lease, leaseTtlMs, quotaOf, RENEW_INTERVAL_MS } from "../domain/lease.ts";
 import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { hasSurelyEnded, type ProcessIdentity } from "../lib/process-identity.ts";
@@ -23,6 +23,8 @@ export type OwnershipOptions = {
   clock: Clock;
   workerId: string;
   identity: ProcessIdentity | undefined;
+  /** Whether another worker's process has surely ended, as far as this one can tell. */
+  hasEnded?(other: ProcessIdentity): boolean;
   /** Decides how long a lease must last. */
   attemptTimeoutMs: number;
   events: OwnershipEvents;
@@ -44,6 +46,7 @@ export class Ownership implements Service {
   readonly name = "ownership";
   readonly #options: OwnershipOptions;
   readonly #ttlMs: number;
+  readonly #time: ElapsedTime;
   readonly #entries = new Map<string, Entry>();
   readonly #owned = new Map<Partition, Owned>();
   readonly #claiming = new Set<Partition>();
@@ -53,11 +56,13 @@ export class Ownership implements Service {
   #watch: { stop(): void } | undefined;
   #planned: Timer | undefined;
   #claimNotBefore = Number.POSITIVE_INFINITY;
+  #bucketCreatedAt: string | undefined;
   #isStopping = false;
 
   constructor(options: OwnershipOptions) {
     this.#options = options;
     this.#ttlMs = leaseTtlMs(options.attemptTimeoutMs);
+    this.#time = new ElapsedTime(options.clock);
   }
 
   get ttlMs(): number {
@@ -66,7 +71,10 @@ export class Ownership implements Service {
 
   start(): Promise<void> {
     this.#every(RENEW_INTERVAL_MS, () => this.#renew());
-    this.#every(LOOK_INTERVAL_MS, () => this.#lookForTheDead());
+    this.#every(LOOK_INTERVAL_MS, () => {
+      this.#time.now();
+      this.#lookForTheDead();
+    });
     return Promise.resolve();
   }
 
@@ -89,13 +97,14 @@ export class Ownership implements Service {
    * There is a bucket, and a connection to it. `claimNotBefore` (monotonic milliseconds): of a bucket that replaces
    * another one, earlier leases may still be believed in by their holders until then.
    */
-  bucketIs(bucket: { isReplaced: boolean; claimNotBefore: number }): void {
+  bucketIs(bucket: { createdAt: string; claimNotBefore: number }): void {
     if (this.#isStopping) return;
-    if (bucket.isReplaced) {
-      for (const partition of this.#owned.keys()) this.#lose(partition, "the bucket of leases was replaced");
+    if (this.#bucketCreatedAt !== undefined && this.#bucketCreatedAt !== bucket.createdAt) {
+      for (const partition of [...this.#owned.keys()]) this.#lose(partition, "the bucket of leases was replaced");
       this.#presenceRevision = 0;
       this.#isPresent = false;
     }
+    this.#bucketCreatedAt = bucket.createdAt;
     this.#claimNotBefore = bucket.claimNotBefore;
     this.#follow();
     this.#background("presence", this.#renewPresence());
@@ -164,10 +173,10 @@ export class Ownership implements Service {
   }
 
   async #renewLease(partition: Partition, owned: Owned): Promise<void> {
-    const { store, clock } = this.#options;
+    const { store } = this.#options;
     owned.isRenewing = true;
     try {
-      const sentAt = instantOf(clock);
+      const sentAt = this.#time.now();
       const revision = await store.write(partitionName(partition), owned.value, owned.lease.revision, this.#ttlMs);
       if (this.#owned.get(partition) !== owned) return;
       if (revision !== undefined) owned.lease.renewed(revision, sentAt);
@@ -231,7 +240,7 @@ export class Ownership implements Service {
   }
 
   async #claim(partition: Partition): Promise<void> {
-    const { store, clock, workerId, identity, events } = this.#options;
+    const { store, workerId, identity, events } = this.#options;
     const key = partitionName(partition);
     const before = this.#entries.get(key);
     const holder = parseHolder(before?.value ?? null);
@@ -239,7 +248,7 @@ export class Ownership implements Service {
     try {
       const claim: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
       const value = JSON.stringify(claim);
-      const sentAt = instantOf(clock);
+      const sentAt = this.#time.now();
       const revision = await store.write(key, value, before?.revision ?? 0, this.#ttlMs);
       if (revision === undefined) {
         // What we knew of the key is out of date; a key that is gone altogether tells no watcher so.
@@ -248,8 +257,11 @@ export class Ownership implements Service {
         return;
       }
       this.#hear({ key, revision, value });
-      const lease = new Lease(clock, this.#ttlMs, revision, sentAt);
-      if (this.#isStopping || !lease.isCurrent()) {
+      // In a bucket that has taken the place of ours, and of which we have not been told, it is too early for claims.
+      const isOurBucket = (await store.createdAt()) === this.#bucketCreatedAt;
+      if (!isOurBucket) this.#claimNotBefore = Number.POSITIVE_INFINITY;
+      const lease = new Lease(this.#time, this.#ttlMs, revision, sentAt);
+      if (!isOurBucket || this.#isStopping || !lease.isCurrent()) {
         await store.remove(key, revision);
         return;
       }
@@ -272,6 +284,7 @@ export class Ownership implements Service {
     if (this.#owned.get(partition) !== owned) return;
     // Not before a renewal under way is answered: its revision is the one to delete.
     while (owned.isRenewing) await this.#wait(SETTLE_MS);
+    if (this.#owned.get(partition) !== owned) return;
     this.#owned.delete(partition);
     await this.#options.store.remove(partitionName(partition), owned.lease.revision);
   }
@@ -298,7 +311,8 @@ export class Ownership implements Service {
   }
 
   #isDead(holder: Holder): boolean {
-    return holder.process !== null && hasSurelyEnded(holder.process, this.#options.identity);
+    const { identity, hasEnded = (other) => hasSurelyEnded(other, identity) } = this.#options;
+    return holder.process !== null && hasEnded(holder.process);
   }
 
   // ---- time ----

@@ -23,7 +23,12 @@ import { PRIORITIES, type Priority } from "../domain/priority.ts";
 import { consumerFilter, consumerName, OWNERS_BUCKET, STREAM, STREAM_SUBJECTS } from "./subjects.ts";
 
 /** When the stream and the bucket came to be, as the server says it: another time is another stream. */
-export type Topology = { streamCreatedAt: string; bucketCreatedAt: string };
+export type Topology = {
+  streamCreatedAt: string;
+  bucketCreatedAt: string;
+  /** How old the bucket was when it was looked at, by the server's own clock: ours may be another. */
+  bucketAgeMs: number;
+};
 
 /** The stream exists with settings that cannot be changed; the message says which, and what to do. */
 export class TopologyConflict extends Error {}
@@ -32,8 +37,9 @@ export async function ensureTopology(connection: NatsConnection, replicas: numbe
   const manager = await jetstreamManager(connection);
   const stream = await ensureStream(manager, replicas);
   await ensureConsumers(manager);
-  const bucketCreatedAt = await ensureBucket(connection, replicas);
-  return { streamCreatedAt: String(stream.created), bucketCreatedAt };
+  const bucket = await ensureBucket(connection, replicas);
+  const bucketAgeMs = bucket.ts === undefined ? 0 : Math.max(0, Date.parse(bucket.ts) - Date.parse(bucket.created));
+  return { streamCreatedAt: String(stream.created), bucketCreatedAt: String(bucket.created), bucketAgeMs };
 }
 
 /** Cheap: says whether the stream and the bucket are still those of `known`. */
@@ -143,7 +149,7 @@ async function ensureConsumers(manager: JetStreamManager): Promise<void> {
   }
 }
 
-async function ensureBucket(connection: NatsConnection, replicas: number): Promise<string> {
+async function ensureBucket(connection: NatsConnection, replicas: number): Promise<StreamInfo> {
   const bucket = await new Kvm(connection).create(OWNERS_BUCKET, {
     description: "Fairpost: which worker owns which partition, and which workers are there",
     history: 1,
@@ -152,6 +158,5 @@ async function ensureBucket(connection: NatsConnection, replicas: number): Promi
     markerTTL: 60_000,
     metadata: { service: "fairpost" },
   });
-  const status = await bucket.status();
-  return String(status.streamInfo.created);
+  return (await bucket.status()).streamInfo;
 }

@@ -1,11 +1,12 @@
 // One row of the table: a fleet under load, a fault, and the verdict.
 
+import { join } from "node:path";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { type Fault, partitionsOf } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { Load } from "./load.ts";
 import { RecordingReceiver } from "./receiver.ts";
-import { judge, settled, type Verdict } from "./verdict.ts";
+import { duplicatesAmong, judge, settled, undelivered, type Verdict } from "./verdict.ts";
 
 /** Where the evidence is, for whoever looks into a violation. */
 export type Row = Verdict & { statuses: string; slowestMs: number; logs: string };
@@ -34,10 +35,24 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
     await load.stop();
     await settled(fleet, load, receiver);
     const verdict = await judge(fleet, load, receiver, { at, healedAt, targets });
+    await keepEvidence(fleet, load, receiver, { at, healedAt });
     const statuses = [...load.statuses].map(([status, count]) => `${status}:${count}`).join(" ");
     return { ...verdict, statuses, slowestMs: load.slowestMs, logs: fleet.folder };
   } finally {
     await fleet?.stop();
     await receiver.stop();
   }
+}
+
+/** Beside the processes' logs. */
+async function keepEvidence(fleet: Fleet, load: Load, receiver: RecordingReceiver, fault: object): Promise<void> {
+  const { requests } = await receiver.requests();
+  const evidence = {
+    fault,
+    lost: undelivered(load.accepted, requests),
+    duplicates: duplicatesAmong(requests),
+    overlaps: requests.filter(({ overlapMs }) => overlapMs > 0),
+    unfinished: await fleet.sql`SELECT * FROM deliveries WHERE status <> 'delivered' LIMIT 100`,
+  };
+  await Bun.write(join(fleet.folder, "evidence.json"), JSON.stringify(evidence, undefined, 2));
 }

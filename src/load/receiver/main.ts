@@ -32,7 +32,6 @@ function tell(message: FromReceiver): void {
 }
 
 process.on("disconnect", () => process.exit());
-process.on("SIGINT", () => {});
 
 const receiver = new Receiver({ clock: systemClock, random: seededRandom(seed), verify, port: 0 });
 tell({ kind: "ready", port: receiver.port });

@@ -45,8 +45,7 @@ export class ReceiverProcess {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.connected) this.#child.disconnect();
-    else this.#child.kill();
+    this.#child.kill("SIGTERM");
     await this.#child.exited;
   }
 }

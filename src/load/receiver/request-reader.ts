@@ -22,7 +22,7 @@ export class RequestReader {
   /** The requests that `chunk`, read at `now`, completes. Throws UnreadableRequestError. */
   read(chunk: Buffer, now: number): IncomingRequest[] {
     if (this.#pending === "") this.#firstByteAt = now;
-    let text = this.#pending + chunk.latin1Slice();
+    let text = this.#pending + chunk.toString("latin1");
     const requests: IncomingRequest[] = [];
     for (;;) {
       const length = requestLength(text);

@@ -1,0 +1,42 @@
+// What the system says of a process and of everything below it. Only where there is /proc.
+
+import { readdirSync, readFileSync } from "node:fs";
+
+const TICKS_PER_SECOND = 100;
+
+/** User and system time of a process and its descendants, ended children included. */
+export function cpuSecondsOf(pid: number | undefined): number {
+  if (pid === undefined) return 0;
+  const parents = new Map<number, number>();
+  const ticks = new Map<number, number>();
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const text = readFileSync(`/proc/${entry}/stat`, "utf8");
+      const fields = text
+        .slice(text.lastIndexOf(")") + 2)
+        .split(" ")
+        .map(Number);
+      parents.set(Number(entry), fields[1] ?? 0);
+      const ended = Number(entry) === pid ? (fields[13] ?? 0) + (fields[14] ?? 0) : 0;
+      ticks.set(Number(entry), (fields[11] ?? 0) + (fields[12] ?? 0) + ended);
+    } catch {
+      continue;
+    }
+  }
+  const isBelow = (candidate: number): boolean => {
+    for (let at: number | undefined = candidate; at !== undefined && at > 1; at = parents.get(at)) {
+      if (at === pid) return true;
+    }
+    return false;
+  };
+  let sum = 0;
+  for (const [candidate, used] of ticks) if (isBelow(candidate)) sum += used;
+  return sum / TICKS_PER_SECOND;
+}
+
+/** Resident memory of one process. */
+export function memoryBytesOf(pid: number): number {
+  const line = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+  return Number(line?.[1] ?? 0) * 1_024;
+}

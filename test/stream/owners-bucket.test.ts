@@ -1,0 +1,121 @@
+// The bucket of leases on a real server: what the simulation of ownership takes for granted.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { systemClock } from "../../src/lib/clock.ts";
+import { NatsLink } from "../../src/stream/connection.ts";
+import { type Entry, OwnersBucket } from "../../src/stream/owners-bucket.ts";
+import { ensureTopology } from "../../src/stream/topology.ts";
+import { eventually, type TestNats, testNats } from "../support/services.ts";
+
+const TTL_MS = 2_000;
+
+let nats: TestNats;
+let link: NatsLink;
+let bucket: OwnersBucket;
+
+beforeAll(async () => {
+  nats = await testNats();
+  link = new NatsLink({ url: nats.url, name: "test", clock: systemClock });
+  await link.start();
+  await eventually(() => ensureTopology(connection(), 1));
+  bucket = new OwnersBucket(link);
+}, 20_000);
+afterAll(async () => {
+  await link.stop();
+  await nats.stop();
+});
+
+function connection() {
+  if (link.connection === undefined) throw new Error("not connected");
+  return link.connection;
+}
+
+/** What a watcher hears, and how to end it. */
+function watch() {
+  const heard: Entry[] = [];
+  const { stop } = bucket.watch(
+    (entry) => heard.push(entry),
+    () => {},
+  );
+  const of = (key: string) => heard.filter((entry) => entry.key === key);
+  return { of, stop };
+}
+
+test("a key is written by whoever knows its last revision, and by nobody else", async () => {
+  const first = await bucket.write("p00", "one", 0, TTL_MS);
+  expect(first).toBeGreaterThan(0);
+  expect(await bucket.write("p00", "two", 0, TTL_MS)).toBeUndefined();
+  const second = await bucket.write("p00", "two", first ?? 0, TTL_MS);
+  expect(second).toBeGreaterThan(first ?? 0);
+  expect(await bucket.write("p00", "three", first ?? 0, TTL_MS)).toBeUndefined();
+  expect(await bucket.read("p00")).toEqual({ key: "p00", revision: second ?? 0, value: "two" });
+});
+
+test("a key that was never written has no revision", async () => {
+  expect(await bucket.read("p15")).toBeUndefined();
+});
+
+test("a key is deleted by compare-and-set, and what stands for it has a revision", async () => {
+  const { of, stop } = watch();
+  const revision = (await bucket.write("p01", "one", 0, TTL_MS)) ?? 0;
+  expect(await bucket.remove("p01", revision - 1)).toBe(false);
+  expect(await bucket.remove("p01", revision)).toBe(true);
+  const deleted = await bucket.read("p01");
+  expect(deleted?.value).toBeNull();
+  expect(deleted?.revision).toBeGreaterThan(revision);
+  expect(await bucket.write("p01", "two", revision, TTL_MS)).toBeUndefined();
+  expect(await bucket.write("p01", "two", deleted?.revision ?? 0, TTL_MS)).toBeGreaterThan(0);
+  await eventually(() => expect(of("p01").map(({ value }) => value)).toEqual(["one", null, "two"]));
+  stop();
+});
+
+test("a key expires its time to live after its last renewal, never before, and a watcher hears of it", async () => {
+  const { of, stop } = watch();
+  let revision = (await bucket.write("p02", "mine", 0, TTL_MS)) ?? 0;
+  const claimedAt = systemClock.monotonic();
+  let renewedAt = claimedAt;
+  await eventually(async () => {
+    if (systemClock.monotonic() - claimedAt < 1.5 * TTL_MS) {
+      renewedAt = systemClock.monotonic();
+      revision = (await bucket.write("p02", "mine", revision, TTL_MS)) ?? 0;
+    }
+    expect(systemClock.monotonic() - claimedAt).toBeGreaterThan(1.5 * TTL_MS);
+  }, 10_000, 250);
+  expect((await bucket.read("p02"))?.value).toBe("mine");
+  const expired = await eventually(() => {
+    const last = of("p02").at(-1);
+    expect(last?.value).toBeNull();
+    return last;
+  }, 6_000, 5);
+  const lastedMs = systemClock.monotonic() - renewedAt;
+  expect(lastedMs).toBeGreaterThanOrEqual(TTL_MS);
+  expect(lastedMs).toBeLessThan(TTL_MS + 1_500);
+  expect(expired?.revision).toBeGreaterThan(revision);
+  // Its marker stands in its place: a claim must know that.
+  expect(await bucket.write("p02", "yours", 0, TTL_MS)).toBeUndefined();
+  expect(await bucket.write("p02", "yours", expired?.revision ?? 0, TTL_MS)).toBeGreaterThan(0);
+  stop();
+}, 20_000);
+
+test("a watcher hears first what is there already, and goes on after the server was away", async () => {
+  const before = (await bucket.write("p03", "before", 0, 60_000)) ?? 0;
+  const { of, stop } = watch();
+  await eventually(() => expect(of("p03").map(({ value }) => value)).toEqual(["before"]));
+  await nats.kill();
+  await nats.restart();
+  await eventually(async () => expect(await bucket.write("p03", "after", before, 60_000)).toBeGreaterThan(0), 10_000);
+  await eventually(() => expect(of("p03").at(-1)?.value).toBe("after"), 15_000);
+  stop();
+}, 40_000);
+
+test("a bucket that takes another one's place was created at another time", async () => {
+  const { bucketCreatedAt, bucketAgeMs } = await ensureTopology(connection(), 1);
+  expect(await bucket.createdAt()).toBe(bucketCreatedAt);
+  expect(bucketAgeMs).toBeGreaterThan(0);
+  await nats.wipe();
+  const next = await eventually(() => ensureTopology(connection(), 1), 10_000);
+  expect(next.bucketCreatedAt).not.toBe(bucketCreatedAt);
+  expect(next.bucketAgeMs).toBeLessThan(5_000);
+  expect(await bucket.createdAt()).toBe(next.bucketCreatedAt);
+  expect(await bucket.read("p00")).toBeUndefined();
+}, 30_000);
