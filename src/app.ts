@@ -171,7 +171,15 @@ export function createWorker(config: Config): Service {
     isHeld: (id) => held.has(id),
     hasAppetite: () => held.count < HELD_MESSAGES_MAX / 2 && held.bytes < HELD_BYTES_MAX / 2,
   });
-  const tableKeeper = new TableKeeper({ database, link, keeper, clock, observe, isHeld: (id) => held.has(id) });
+  const tableKeeper = new TableKeeper({
+    database,
+    link,
+    keeper,
+    clock,
+    observe,
+    isHeld: (id) => held.has(id),
+    heldIn: (partition) => held.ofPartition(partition).map(({ message }) => message.deliveryId),
+  });
   const tenures = new Tenures({
     clock,
     observe,

@@ -2,6 +2,7 @@
 
 import { Elysia } from "elysia";
 import { authPlugin } from "./auth.ts";
+import { Callers } from "./callers.ts";
 import { deliveryRoutes } from "./deliveries.ts";
 import { docsRoutes } from "./docs.ts";
 import { echoRoutes } from "./echo.ts";
@@ -22,12 +23,13 @@ const BUN_BODY_BYTES_MAX = 1024 * 1024 * 1024;
 const IDLE_TIMEOUT_S = 60;
 
 export function createApiApp(deps: ApiDeps) {
-  const auth = authPlugin(deps);
+  const callers = new Callers(deps);
+  const auth = authPlugin(deps, callers);
   const v1 = new Elysia({ prefix: "/api/v1", normalize: false })
     .use(loginRoutes(deps))
     .use(testTokenRoutes(auth))
-    .use(registrationRoutes(deps))
-    .use(userRoutes(deps, auth))
+    .use(registrationRoutes(deps, callers))
+    .use(userRoutes(deps, auth, callers))
     .use(echoRoutes())
     .use(webhookRoutes(deps, auth))
     .use(subscriberRoutes(deps, auth))

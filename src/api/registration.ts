@@ -5,6 +5,7 @@ import { Elysia } from "elysia";
 import { insertUser, type User } from "../db/users.ts";
 import { DomainError } from "../domain/error.ts";
 import { callerOf } from "./auth.ts";
+import type { Callers } from "./callers.ts";
 import { jsonBody } from "./body.ts";
 import { modelRef, operation } from "./operation.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -15,14 +16,14 @@ import { userView } from "./views.ts";
 const created = { status: 201, description: "The new user", schema: modelRef("User") };
 
 /** Creating an account needs no token; one that is sent counts, and has to be valid. */
-export function registrationRoutes(deps: ApiDeps) {
+export function registrationRoutes(deps: ApiDeps, callers: Callers) {
   return new Elysia({ prefix: "/users" })
     .use(tokenPlugin(deps.settings.jwtSecret))
     .post(
       "/",
       async ({ body, jwt, request, set }) => {
         const authorization = request.headers.get("authorization");
-        const caller = authorization === null ? undefined : await callerOf(deps, jwt, authorization);
+        const caller = authorization === null ? undefined : await callerOf(callers, jwt, authorization);
         set.status = 201;
         return userView(await createUser(deps, body, caller));
       },

@@ -20,12 +20,11 @@ export function signToken(tokens: Jwt, user: User, nowMs: number): Promise<strin
   return tokens.sign({ sub: user.id, ver: user.tokenVersion, exp: Math.floor(nowMs / 1_000) + LIFETIME_S });
 }
 
+/** `expiresAt`: milliseconds since the epoch. */
+export type Claims = { userId: UserId; version: number; expiresAt: number };
+
 /** Undefined for a token that is not ours, or not valid any more. */
-export async function readToken(
-  tokens: Jwt,
-  token: string,
-  nowMs: number,
-): Promise<{ userId: UserId; version: number } | undefined> {
+export async function readToken(tokens: Jwt, token: string, nowMs: number): Promise<Claims | undefined> {
   const claims = await tokens.verify(token, {
     algorithms: ["HS256"],
     issuer: ISSUER,
@@ -34,6 +33,6 @@ export async function readToken(
     currentDate: new Date(nowMs),
   });
   if (claims === false || typeof claims.sub !== "string" || !isUuid(claims.sub)) return undefined;
-  if (typeof claims["ver"] !== "number") return undefined;
-  return { userId: claims.sub as UserId, version: claims["ver"] };
+  if (typeof claims["ver"] !== "number" || claims.exp === undefined) return undefined;
+  return { userId: claims.sub as UserId, version: claims["ver"], expiresAt: claims.exp * 1_000 };
 }

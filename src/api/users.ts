@@ -6,6 +6,7 @@ import { deleteUser, findUser, listUsers, updateUser, type User, type UserChange
 import { DomainError, invalid, notFound } from "../domain/error.ts";
 import type { UserId } from "../domain/ids.ts";
 import type { Auth } from "./auth.ts";
+import type { Callers } from "./callers.ts";
 import { jsonBody } from "./body.ts";
 import { fields, idParams } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
@@ -19,7 +20,11 @@ const gone = { status: 204, description: "Done" };
 const deletion =
   "Its webhooks are deleted and their pending deliveries cancelled. A superuser cannot delete itself. Not reversible.";
 
-export function userRoutes(deps: ApiDeps, auth: Auth) {
+/** A changed user is not to be remembered as it was. */
+type UserDeps = ApiDeps & { callers: Callers };
+
+export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
+  const deps = { ...apiDeps, callers };
   const { db } = deps;
   return new Elysia({ prefix: "/users" })
     .use(auth)
@@ -188,17 +193,19 @@ async function restrictedChange(deps: ApiDeps, body: Static<typeof AccountChange
   };
 }
 
-async function changed(deps: ApiDeps, id: UserId, change: UserChange): Promise<User> {
+async function changed(deps: UserDeps, id: UserId, change: UserChange): Promise<User> {
   const updated = await updateUser(deps.db, id, change);
+  deps.callers.forget(id);
   if (updated === undefined) throw notFound("user");
   return updated;
 }
 
-async function remove(deps: ApiDeps, caller: User, id: UserId): Promise<void> {
+async function remove(deps: UserDeps, caller: User, id: UserId): Promise<void> {
   if (caller.isSuperuser && id === caller.id) {
     throw new DomainError("forbidden", "A superuser cannot delete itself.");
   }
   const webhookIds = await deleteUser(deps.db, id);
+  deps.callers.forget(id);
   if (webhookIds === undefined) throw notFound("user");
   for (const webhookId of webhookIds) deps.onWebhookChanged(webhookId);
 }

@@ -29,12 +29,18 @@ export async function noteBucket(sql: Sql, bucketCreatedAt: string): Promise<boo
   return row?.["bucket_is_successor"] === true;
 }
 
-/** Returns up to a chunk of the rows of other epochs to the table; says how many. */
-export async function returnOlderEpochs(sql: Sql, partition: Partition, epoch: number): Promise<number> {
+/** Returns up to a chunk of the rows of other epochs to the table, but for those in `held`; says how many. */
+export async function returnOlderEpochs(
+  sql: Sql,
+  partition: Partition,
+  epoch: number,
+  held: readonly DeliveryId[],
+): Promise<number> {
   const rows = await sql`
     WITH locked AS (
       SELECT id FROM deliveries
       WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL AND stream_epoch <> ${epoch}
+        AND NOT (id = ANY (${[...held]}::uuid[]))
       ORDER BY id LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE deliveries d SET stream_seq = NULL, stream_epoch = NULL, generation = generation + 1

@@ -97,11 +97,12 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async publishEvent(event: NewEvent): Promise<Event> {
-    const { database, announcer, priorities } = this.#options;
+    const { database, announcer, priorities, clock } = this.#options;
     const priority = loweredPriority(await priorities.of(event.userId), event.priority);
     const row = eventRow({ ...event, priority });
+    const begunAt = clock.monotonic();
     const accepted = await database.run(() => acceptEvents(database.sql, [row]));
-    announcer.announce([row], accepted);
+    announcer.announce([row], accepted, begunAt);
     const written = accepted.events[0];
     if (written === undefined) throw new Error("the statement accepted no event");
     const { id, payload } = written;
@@ -120,8 +121,9 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async #acceptTogether(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
-    const { database, announcer } = this.#options;
+    const { database, announcer, clock } = this.#options;
     const events = group.map((arrival) => arrival.event);
+    const begunAt = clock.monotonic();
     const accepted = await database.run(() =>
       acceptSubscribers(
         database.sql,
@@ -129,7 +131,7 @@ export class AcceptEvents implements Acceptance, Service {
         events,
       ),
     );
-    announcer.announce(events, accepted);
+    announcer.announce(events, accepted, begunAt);
     return group.map(({ subscriber }) => createdOf(subscriber, accepted));
   }
 
@@ -137,7 +139,8 @@ export class AcceptEvents implements Acceptance, Service {
   async #acceptInTransaction<Result>(
     work: (sql: Database["sql"]) => Promise<{ events: EventRow[]; result: Result }>,
   ): Promise<Result> {
-    const { database, announcer } = this.#options;
+    const { database, announcer, clock } = this.#options;
+    const begunAt = clock.monotonic();
     const done = await database.run(() =>
       database.sql.begin(async (transaction) => {
         const sql = transaction as unknown as Database["sql"];
@@ -147,7 +150,7 @@ export class AcceptEvents implements Acceptance, Service {
         return { events, result, accepted };
       }),
     );
-    announcer.announce(done.events, done.accepted);
+    announcer.announce(done.events, done.accepted, begunAt);
     return done.result as Result;
   }
 }

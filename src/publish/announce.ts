@@ -21,9 +21,8 @@ export class Announcer {
     this.#options = options;
   }
 
-  /** Call right after the commit. */
-  announce(events: readonly EventRow[], accepted: Accepted): void {
-    const committedAt = this.#options.clock.monotonic();
+  /** Call right after the commit; `begunAt`: monotonic time before the statement. */
+  announce(events: readonly EventRow[], accepted: Accepted, begunAt = this.#options.clock.monotonic()): void {
     const rows = new Map(events.map((event) => [event.id, event]));
     const written = new Map(accepted.events.map((event) => [event.id, event]));
     const counts = new Map<string, number>();
@@ -32,7 +31,7 @@ export class Announcer {
       const row = rows.get(delivery.event_id);
       const event = written.get(delivery.event_id);
       if (!delivery.publish || row === undefined || event === undefined) continue;
-      this.#publish(committedAt, {
+      this.#publish(begunAt, {
         deliveryId: delivery.id,
         eventId: event.id,
         eventType: row.type,
@@ -66,10 +65,10 @@ export class Announcer {
     await Promise.allSettled(this.#publishing);
   }
 
-  #publish(committedAt: number, message: Message): void {
+  #publish(begunAt: number, message: Message): void {
     const { clock, outgoing, observe } = this.#options;
-    // A process that was frozen since the commit leaves the row to refill, which may have published it already.
-    if (clock.monotonic() - committedAt > PUBLISH_DEADLINE_MS) return;
+    // A process that was frozen since then leaves the row to refill, which may have published it already.
+    if (clock.monotonic() - begunAt > PUBLISH_DEADLINE_MS) return;
     const publishing = outgoing.publish(message).then((published) => {
       this.#publishing.delete(publishing);
       if (published.kind === "failed") observe("publish.failed", { reason: published.reason, deliveries: 1 });

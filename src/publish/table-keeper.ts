@@ -25,6 +25,7 @@ export type TableKeeperOptions = {
   clock: Clock;
   observe: Observe;
   isHeld: (deliveryId: DeliveryId) => boolean;
+  heldIn: (partition: Partition) => DeliveryId[];
 };
 
 export class TableKeeper implements Service {
@@ -77,15 +78,18 @@ export class TableKeeper implements Service {
     }
   }
 
-  /** A new epoch: the old stream is gone, and everything that was in it waits in the table again. */
+  /**
+   * A new epoch: the old stream is gone, and everything that was in it waits in the table again. What is held is still
+   * in flight, and its result is to count; if it comes to nothing, the reconciler returns it.
+   */
   async #followEpoch(partition: Partition): Promise<void> {
-    const { database, keeper, observe } = this.#options;
+    const { database, keeper, observe, heldIn } = this.#options;
     const state = this.#owned.get(partition);
     const epoch = keeper.ensured?.epoch;
     if (state === undefined || epoch === undefined || state.epoch === epoch) return;
     let deliveries = 0;
     for (let chunk = -1; chunk !== 0 && this.#isOwned(partition); deliveries += Math.max(0, chunk)) {
-      chunk = await database.run(() => returnOlderEpochs(database.sql, partition, epoch));
+      chunk = await database.run(() => returnOlderEpochs(database.sql, partition, epoch, heldIn(partition)));
     }
     if (deliveries > 0) observe("epoch.returned_to_table", { partition: partitionName(partition), deliveries });
     state.epoch = epoch;

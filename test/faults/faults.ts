@@ -15,7 +15,7 @@ export type Fault = {
 };
 
 const pause = (ms: number) => sleep(systemClock, ms);
-const firstWorker = (fleet: Fleet) => fleet.workers[0] as Role;
+const firstWorker = (fleet: Fleet) => fleet.worker(0);
 
 export const FAULTS: readonly Fault[] = [
   {

@@ -108,6 +108,13 @@ export class Fleet {
     return this.workers[place];
   }
 
+  /** In the order of their start. */
+  worker(index: number): Role {
+    const worker = this.workers[index];
+    if (worker === undefined) throw new Error(`there is no worker ${index}`);
+    return worker;
+  }
+
   async ready(): Promise<void> {
     await eventually(async () => {
       const answer = await fetch(`${this.url}/ready`);

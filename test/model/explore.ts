@@ -1,7 +1,8 @@
 // Visits every state that can be reached, and looks for one that must not be: breadth first, so that the way to a
 // violation is a shortest one.
 
-import { accepted, type Rules, type State } from "./state.ts";
+import { seededRandom } from "../../src/lib/random.ts";
+import { accepted, type Bounds, type Rules, type State } from "./state.ts";
 import { stepsFrom } from "./steps.ts";
 
 export type Violation = { what: string; way: string[] };
@@ -16,7 +17,7 @@ type Node = {
   repairs: number[];
 };
 
-export function explore(rules: Rules, { faults, replays }: { faults: number; replays: number }): Exploration {
+export function explore(rules: Rules, bounds: Bounds): Exploration {
   const nodes: Node[] = [];
   const known = new Map<string, number>();
   const visit = (state: State, by: Node["by"], isClean: boolean): number => {
@@ -34,7 +35,7 @@ export function explore(rules: Rules, { faults, replays }: { faults: number; rep
     violation: { what, way: wayTo(nodes, at) },
   });
 
-  visit(accepted(faults, replays), undefined, true);
+  visit(accepted(bounds), undefined, true);
   for (let index = 0; index < nodes.length; index += 1) {
     const node = nodes[index] as Node;
     const fault = faultOf(node.state);
@@ -70,6 +71,25 @@ export function explore(rules: Rules, { faults, replays }: { faults: number; rep
     const stuck = all.findIndex(({ isClean }, index) => completes[index] === 0 && (isAided || isClean));
     return stuck === -1 ? undefined : stuck;
   }
+}
+
+/** Histories too long to be explored: each seed is one, of `steps` steps. */
+export function wander(rules: Rules, bounds: Bounds, seeds: number, steps: number): Exploration {
+  for (let seed = 0; seed < seeds; seed += 1) {
+    const random = seededRandom(seed);
+    const way: string[] = [];
+    let state = accepted(bounds);
+    for (let taken = 0; taken < steps; taken += 1) {
+      const next = stepsFrom(state, rules);
+      const step = next[Math.floor(random() * next.length)];
+      if (step === undefined) break;
+      way.push(step.name);
+      state = step.to;
+      const what = faultOf(state);
+      if (what !== undefined) return { states: seed, violation: { what, way } };
+    }
+  }
+  return { states: seeds * steps, violation: undefined };
 }
 
 /** What must never be true of a state. */

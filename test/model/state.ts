@@ -96,9 +96,10 @@ export type State = {
   /** Requests that the receiver answered with 200, and how many of them the guarantee allows. */
   successes: number;
   allowed: number;
-  faultsLeft: number;
-  replaysLeft: number;
-};
+} & Bounds;
+
+/** What makes the model finite: how often each may happen still. */
+export type Bounds = { faultsLeft: number; replaysLeft: number; returnsLeft: number };
 
 const newWorker = (): Worker => ({ held: [], hasNoticedEpoch: true, hasFollowedEpoch: true });
 
@@ -127,7 +128,7 @@ export function simplest(state: State, rules: Rules): State {
 }
 
 /** Just committed, with the API about to publish. */
-export function accepted(faults: number, replays: number): State {
+export function accepted(bounds: Bounds): State {
   return {
     row: { status: "pending", generation: 0, seq: null, isOfEpoch: true, due: false, attempts: 0 },
     isYoung: true,
@@ -139,7 +140,6 @@ export function accepted(faults: number, replays: number): State {
     other: newWorker(),
     successes: 0,
     allowed: 1,
-    faultsLeft: faults,
-    replaysLeft: replays,
+    ...bounds,
   };
 }

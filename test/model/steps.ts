@@ -6,9 +6,7 @@ import { type Held, simplest, type Result, type Rules, type State, type StreamMe
 export type Kind = "step" | "repair" | "fault";
 export type Step = { name: string; kind: Kind; to: State };
 
-/** Attempts of one schedule, and generations at the most: they bound the model. */
 const ATTEMPTS_MAX = 2;
-const GENERATIONS_MAX = 2;
 const MESSAGES_MAX = 2;
 
 const ROLES = ["owner", "other"] as const;
@@ -124,7 +122,7 @@ function ownerKeepsTable({ row, owner, stream, isYoung }: State, rules: Rules, m
   }
   const isOverdue = row.status === "pending" && row.seq !== null && row.due && !isYoung;
   const isThere = row.isOfEpoch && stream.messages.some(({ seq }) => seq === row.seq);
-  if (rules.reconciler && isOverdue && !isThere && owner.held.length === 0 && row.generation < GENERATIONS_MAX) {
+  if (rules.reconciler && isOverdue && !isThere && owner.held.length === 0) {
     may("repair", "reconciler returns the row", returnToTable);
   }
 }
@@ -184,10 +182,10 @@ function workerActs(state: State, rules: Rules, role: Role, may: May): void {
         break;
       case "mailbox":
         on("request starts", (_, own) => void (own.stage = "flying"));
-        if (held.generation < GENERATIONS_MAX) on("hands back", (_, own) => conclude(own, "handed_back"));
+        if (state.returnsLeft > 0) on("hands back", (s, own) => returnLater(s, own, "handed_back"));
         break;
       case "flying":
-        requestEnds(held, on);
+        requestEnds(state, held, on);
         break;
       case "unrecorded":
         on("records", (s, own) => record(s, rules, own));
@@ -221,7 +219,7 @@ function check(s: State, own: Held, worker: Worker): void {
 
 type On = (name: string, change: (s: State, own: Held, worker: Worker) => void) => void;
 
-function requestEnds(held: Held, on: On): void {
+function requestEnds({ returnsLeft }: State, held: Held, on: On): void {
   const isLast = held.attempts + 1 >= ATTEMPTS_MAX;
   on("receiver answers 200", (s, own) => {
     s.successes += 1;
@@ -230,8 +228,13 @@ function requestEnds(held: Held, on: On): void {
   if (isLast) on("fails for the last time", (_, own) => conclude(own, "failed"));
   else {
     on("fails, retry soon", (_, own) => conclude(own, "stream"));
-    if (held.generation < GENERATIONS_MAX) on("fails, retry later", (_, own) => conclude(own, "table"));
+    if (returnsLeft > 0) on("fails, retry later", (s, own) => returnLater(s, own, "table"));
   }
+}
+
+function returnLater(s: State, own: Held, place: "handed_back" | "table"): void {
+  s.returnsLeft -= 1;
+  conclude(own, place);
 }
 
 function conclude(own: Held, place: Result["place"]): void {

@@ -1,0 +1,83 @@
+// schema.ts is what drizzle believes of the database that drizzle/ makes.
+
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { is } from "drizzle-orm";
+import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
+import { migrateDatabase } from "../../src/db/migrate.ts";
+import * as schema from "../../src/db/schema.ts";
+import { type Rows, startRows } from "./rows.ts";
+
+let rows: Rows;
+beforeAll(async () => {
+  rows = await startRows();
+});
+afterAll(() => rows.stop());
+
+const TYPES: Record<string, string> = {
+  "timestamp with time zone": "timestamp with time zone",
+  ARRAY: "text[]",
+};
+
+test.each(
+  Object.values(schema)
+    .filter((table) => is(table, PgTable))
+    .map((table) => getTableConfig(table)),
+)("schema.ts has the columns of the table $name, their types, nullability and defaults", async ({ name, columns }) => {
+  const present = await rows.sql`SELECT column_name, data_type, is_nullable, column_default
+      FROM information_schema.columns WHERE table_schema = 'public' AND table_name = ${name}`;
+  const ofDatabase = present.map((column) => ({
+    name: column["column_name"],
+    type: TYPES[column["data_type"]] ?? column["data_type"],
+    notNull: column["is_nullable"] === "NO",
+    hasDefault: column["column_default"] !== null,
+  }));
+  const ofSchema = columns.map((column) => ({
+    name: column.name,
+    type: column.getSQLType(),
+    notNull: column.notNull,
+    hasDefault: column.hasDefault,
+  }));
+  const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
+  expect(ofSchema.toSorted(byName)).toEqual(ofDatabase.toSorted(byName) as typeof ofSchema);
+});
+
+describe("uuid_v7()", () => {
+  test("makes UUIDs of version 7 whose order is that of time", async () => {
+    const ids: string[] = [];
+    for (let made = 0; made < 50; made += 1) {
+      const [row] = await rows.sql`SELECT uuid_v7() AS id, pg_sleep(0.002)`;
+      ids.push(String(row?.["id"]));
+    }
+    expect(ids.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id))).toBe(
+      true,
+    );
+    expect(ids.toSorted()).toEqual(ids);
+    const [clock] = await rows.sql`SELECT extract(epoch FROM now()) * 1000 AS ms`;
+    const msOfId = Number.parseInt((ids.at(-1) ?? "").replaceAll("-", "").slice(0, 12), 16);
+    expect(Math.abs(msOfId - Number(clock?.["ms"]))).toBeLessThan(5_000);
+  });
+
+  test("a day's floor is the smallest id of that day", async () => {
+    const [row] = await rows.sql`SELECT uuid_v7_floor('2026-05-17')::text AS floor`;
+    expect(row?.["floor"]).toStartWith(Date.UTC(2026, 4, 17).toString(16).padStart(12, "0").slice(0, 8));
+    expect(row?.["floor"]).toEndWith("-0000-0000-000000000000");
+  });
+});
+
+test("migrations may run twice, and by two at once", async () => {
+  const tables = () =>
+    rows.sql`SELECT count(*)::int AS count FROM information_schema.tables WHERE table_schema = 'public'`;
+  const [before] = await tables();
+  await Promise.all([migrateDatabase(rows.server.url), migrateDatabase(rows.server.url)]);
+  const [after] = await tables();
+  expect(after).toEqual(before as never);
+});
+
+test("two at once bring an empty database up to date", async () => {
+  await rows.sql`DROP SCHEMA public CASCADE`;
+  await rows.sql`DROP SCHEMA drizzle CASCADE`;
+  await rows.sql`CREATE SCHEMA public`;
+  await Promise.all([migrateDatabase(rows.server.url), migrateDatabase(rows.server.url)]);
+  const [row] = await rows.sql`SELECT count(*)::int AS count FROM stream`;
+  expect(row?.["count"]).toBe(1);
+});
