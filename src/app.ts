@@ -39,7 +39,7 @@ const clock = systemClock;
 const random = systemRandom;
 
 export function createApi(config: Config): Service {
-  const foundation = createFoundation(config, "api", { pid: process.pid });
+  const foundation = createFoundation(config, "api", {});
   const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus, publisher } =
     foundation;
   const passwords = createPasswords({ concurrencyMax: 2, waitingMax: 64 });
@@ -92,7 +92,7 @@ export function createApi(config: Config): Service {
 
 export function createWorker(config: Config): Service {
   const workerId = Bun.randomUUIDv7();
-  const foundation = createFoundation(config, "worker", { worker: workerId, pid: process.pid });
+  const foundation = createFoundation(config, "worker", { worker: workerId });
   const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus } = foundation;
   const { sql } = database;
 
@@ -138,6 +138,13 @@ export function createWorker(config: Config): Service {
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
   });
+  const attempted = {
+    accepted: counters.counter("fairpost_attempts_total", { worker: workerId, outcome: "accepted" }),
+    gone: counters.counter("fairpost_attempts_total", { worker: workerId, outcome: "gone" }),
+    failed: counters.counter("fairpost_attempts_total", { worker: workerId, outcome: "failed" }),
+  };
+  const leasesLost = counters.counter("fairpost_leases_lost_total", { worker: workerId });
+  const takeovers = counters.counter("fairpost_takeovers_total", { worker: workerId });
   const attempts = new Attempts({
     clock,
     random,
@@ -151,7 +158,7 @@ export function createWorker(config: Config): Service {
     attemptTimeoutMs: config.attemptTimeoutMs,
     onLeftStream: (route) => refill.messageLeft(route),
     onRecorded: () => dispatcher.poke(),
-    onOutcome: (outcome) => counters.add("fairpost_attempts_total", { worker: workerId, outcome: outcome.kind }),
+    onOutcome: (outcome) => attempted[outcome.kind](1),
   });
   const intake = new Intake({
     clock,
@@ -211,10 +218,10 @@ export function createWorker(config: Config): Service {
       gained: (partition, lease, reason) => tenures.gain(partition, lease, reason),
       release: (partition, reason) => tenures.release(partition, reason),
       lost(partition, reason) {
-        counters.add("fairpost_leases_lost_total", { worker: workerId });
+        leasesLost(1);
         tenures.drop(partition, reason);
       },
-      takenOver: () => counters.add("fairpost_takeovers_total", { worker: workerId }),
+      takenOver: () => takeovers(1),
     },
     onTrouble: (task, error) => observe("lease.failed", { task, error: describeError(error) }),
   });

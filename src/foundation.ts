@@ -19,7 +19,7 @@ import { Bus } from "./stream/bus.ts";
 import { NatsLink } from "./stream/connection.ts";
 import { Publisher } from "./stream/publisher.ts";
 
-export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, unknown>) {
+export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, string>) {
   const log = createLog(config.logLevel, { role, ...context });
   const { observe } = log;
   const database = openDatabase({
@@ -37,13 +37,20 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   });
   const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
   const publisher = new Publisher(link);
-  const outgoing = new Outgoing({ publisher, keeper, database, clock, observe });
-  const announcer = new Announcer({ outgoing, clock, observe });
+  const counters = new Counters();
+  const labels = { role, ...context };
+  const published = {
+    accept: counters.counter("fairpost_deliveries_published_total", { ...labels, origin: "accept" }),
+    refill: counters.counter("fairpost_deliveries_published_total", { ...labels, origin: "refill" }),
+  };
+  const onPublished = (origin: "accept" | "refill") => published[origin](1);
+  const outgoing = new Outgoing({ publisher, keeper, database, clock, observe, onPublished });
+  const onAccepted = counters.counter("fairpost_events_accepted_total", labels);
+  const announcer = new Announcer({ outgoing, clock, observe, onAccepted });
   const priorities = new AccountPriorities(database, clock);
   const acceptance = new AcceptEvents({ database, priorities, announcer, clock });
   const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
   const cipher = createCipher(config.secretsKey);
-  const counters = new Counters();
   const bus = new Bus(link);
   return { log, observe, database, link, keeper, publisher, outgoing, acceptance, sender, cipher, counters, bus };
 }

@@ -21,6 +21,8 @@ export type EmbeddedNatsOptions = {
   folder: string;
   port: number;
   logFile: string;
+  /** One server of several that share their streams. */
+  cluster?: { name: string; serverName: string; port: number; routes: readonly string[] };
 };
 
 export class EmbeddedNats implements Service {
@@ -46,7 +48,7 @@ export class EmbeddedNats implements Service {
   }
 
   async start(): Promise<void> {
-    const { folder, port, logFile } = this.#options;
+    const { folder, port, logFile, cluster } = this.#options;
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     await endOrphanedNats(folder);
     this.#process = new ServerProcess({
@@ -57,6 +59,14 @@ export class EmbeddedNats implements Service {
         "--addr=127.0.0.1",
         `--port=${port}`,
         `--store_dir=${folder}`,
+        ...(cluster === undefined
+          ? []
+          : [
+              `--server_name=${cluster.serverName}`,
+              `--cluster_name=${cluster.name}`,
+              `--cluster=nats://127.0.0.1:${cluster.port}`,
+              `--routes=${cluster.routes.join(",")}`,
+            ]),
       ],
       cwd: folder,
       logFile,

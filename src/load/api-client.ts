@@ -5,14 +5,6 @@ import { type Clock, sleep } from "../lib/clock.ts";
 const API = "/api/v1";
 const READY_POLL_MS = 100;
 
-export class ApiError extends Error {
-  readonly status: number;
-  constructor(what: string, status: number, answer: string) {
-    super(`${what}: ${status} ${answer.slice(0, 300)}`);
-    this.status = status;
-  }
-}
-
 export type NewWebhook = { url: string; events: string[]; secret: string };
 
 export class ApiClient {
@@ -80,7 +72,7 @@ export class ApiClient {
   async #ask(what: string, url: string, init: RequestInit): Promise<string> {
     const response = await fetch(url, init);
     const text = await response.text();
-    if (!response.ok) throw new ApiError(what, response.status, text);
+    if (!response.ok) throw new Error(`${what}: ${response.status} ${text.slice(0, 300)}`);
     return text;
   }
 }

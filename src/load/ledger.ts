@@ -11,8 +11,8 @@ import {
 } from "./receiver/records.ts";
 
 /** What one run can account for. Memory that is not needed is not touched. */
-export const EVENTS_MAX = 4_000_000;
-export const DELIVERIES_MAX = 16_000_000;
+const EVENTS_MAX = 4_000_000;
+const DELIVERIES_MAX = 16_000_000;
 
 /** Lost deliveries that are named in the report. */
 const LOST_NAMED_MAX = 20;
@@ -53,7 +53,7 @@ export type Findings = {
   signaturesWrong: number;
 };
 
-export class LedgerFullError extends Error {
+class LedgerFullError extends Error {
   constructor() {
     super(`one run accounts for at most ${EVENTS_MAX} events and ${DELIVERIES_MAX} deliveries`);
   }
@@ -200,12 +200,25 @@ export class Ledger {
   forEachLatency(each: (group: number, sentAt: number, phase: Phase, latencyMs: number) => void): void {
     for (let event = 0; event < this.#events; event += 1) {
       const { group } = this.#accountOf(this.#account[event] ?? 0);
-      const phase = PHASES[this.#phase[event] ?? 0] ?? "warm-up";
+      const phase = this.#phaseOf(event);
       this.#forEachDelivery(event, (delivery) => {
         const latencyMs = this.#latencyMs[delivery] ?? 0;
         if (latencyMs > 0) each(group, this.#sentAt[event] ?? 0, phase, latencyMs);
       });
     }
+  }
+
+  /** Every accepted event: whose, in which phase, and how long the API took to answer. */
+  forEachAnswer(each: (group: number, phase: Phase, latencyMs: number) => void): void {
+    for (let event = 0; event < this.#events; event += 1) {
+      if (this.#state[event] !== ACCEPTED) continue;
+      const { group } = this.#accountOf(this.#account[event] ?? 0);
+      each(group, this.#phaseOf(event), (this.#answeredAt[event] ?? 0) - (this.#sentAt[event] ?? 0));
+    }
+  }
+
+  #phaseOf(event: number): Phase {
+    return PHASES[this.#phase[event] ?? 0] ?? "warm-up";
   }
 
   #arrive(event: number, delivery: number, group: number, at: number): void {

@@ -15,7 +15,7 @@ export type WatchedPid = {
 };
 
 /** Undefined when it is gone, or the system does not tell. */
-export function usageOf({ pid, isAlone = false }: Omit<WatchedPid, "name">): Usage | undefined {
+function usageOf({ pid, isAlone = false }: Omit<WatchedPid, "name">): Usage | undefined {
   const own = readProcess(pid, isAlone);
   if (own === undefined) return undefined;
   const below = isAlone ? [] : descendants(pid);

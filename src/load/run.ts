@@ -95,7 +95,11 @@ export class Run {
       const phases = new Phases(this.#clock, this.#ledger);
       const sampler = new Sampler({ clock: this.#clock, api, instance, receiver, timeline, phases, say: this.#say });
       await sampler.start();
-      await this.#play(crews, poster, phases).finally(() => sampler.stop());
+      try {
+        await this.#play(crews, poster, phases);
+      } finally {
+        await sampler.stop();
+      }
       return buildReport({
         options: this.#options,
         instance,

@@ -4,7 +4,7 @@ const ATTEMPTS = "fairpost_attempts_total";
 const IN_FLIGHT = "fairpost_requests_in_flight";
 
 /** By worker, everything else together. `text` is Prometheus' exposition format. */
-export function sumByWorker(text: string, metric: string): Map<string, number> {
+function sumByWorker(text: string, metric: string): Map<string, number> {
   const sums = new Map<string, number>();
   for (const line of text.split("\n")) {
     if (!line.startsWith(`${metric}{`)) continue;

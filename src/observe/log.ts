@@ -9,7 +9,7 @@ export function createLog(level: string, context: Record<string, unknown>): { ob
   const logger = pino(
     {
       level,
-      base: context,
+      base: { ...context, pid: process.pid },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },

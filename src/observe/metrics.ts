@@ -25,17 +25,19 @@ export type Sample = { name: MetricName; labels: Labels; value: number };
 
 /** The counters of one process. Gauges are read when they are asked for. */
 export class Counters {
-  readonly #values = new Map<string, Sample>();
+  readonly #samples: Sample[] = [];
 
-  add(name: MetricName, labels: Labels = {}, by = 1): void {
-    const key = `${name} ${JSON.stringify(labels)}`;
-    const sample = this.#values.get(key);
-    if (sample === undefined) this.#values.set(key, { name, labels, value: by });
-    else sample.value += by;
+  /** A counter of its own from 0 on; call the answer to add to it. */
+  counter(name: MetricName, labels: Labels): (by: number) => void {
+    const sample = { name, labels, value: 0 };
+    this.#samples.push(sample);
+    return (by) => {
+      sample.value += by;
+    };
   }
 
   samples(): Sample[] {
-    return [...this.#values.values()];
+    return [...this.#samples];
   }
 }
 

@@ -11,6 +11,8 @@ export type AnnounceOptions = {
   outgoing: { publish(message: Message): Promise<Published> };
   clock: Clock;
   observe: Observe;
+  /** So many events were accepted. */
+  onAccepted: (events: number) => void;
 };
 
 export class Announcer {
@@ -23,6 +25,7 @@ export class Announcer {
 
   /** Call right after the commit; `begunAt`: monotonic time before the statement. */
   announce(events: readonly EventRow[], accepted: Accepted, begunAt = this.#options.clock.monotonic()): void {
+    this.#options.onAccepted(accepted.events.length);
     const rows = new Map(events.map((event) => [event.id, event]));
     const written = new Map(accepted.events.map((event) => [event.id, event]));
     const counts = new Map<string, number>();

@@ -23,6 +23,7 @@ export type OutgoingOptions = {
   database: Database;
   clock: Clock;
   observe: Observe;
+  onPublished: (origin: Message["origin"]) => void;
 };
 
 export class Outgoing implements Service {
@@ -63,6 +64,7 @@ export class Outgoing implements Service {
     const published = await this.#options.publisher.publish(message);
     switch (published.kind) {
       case "stored":
+        this.#options.onPublished(message.origin);
         // A note that is lost or refused costs one look-up later: refill publishes again, under the same message id.
         this.#notes
           .add({

@@ -248,6 +248,7 @@ export class Ownership implements Service {
     try {
       const claim: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
       const value = JSON.stringify(claim);
+      const bucket = this.#bucketCreatedAt;
       const sentAt = this.#time.now();
       const revision = await store.write(key, value, before?.revision ?? 0, this.#ttlMs);
       if (revision === undefined) {
@@ -258,8 +259,8 @@ export class Ownership implements Service {
       }
       this.#hear({ key, revision, value });
       // In a bucket that has taken the place of ours, and of which we have not been told, it is too early for claims.
-      const isOurBucket = (await store.createdAt()) === this.#bucketCreatedAt;
-      if (!isOurBucket) this.#claimNotBefore = Number.POSITIVE_INFINITY;
+      const isOurBucket = (await store.createdAt()) === bucket;
+      if (!isOurBucket && this.#bucketCreatedAt === bucket) this.#claimNotBefore = Number.POSITIVE_INFINITY;
       const lease = new Lease(this.#time, this.#ttlMs, revision, sentAt);
       if (!isOurBucket || this.#isStopping || !lease.isCurrent()) {
         await store.remove(key, revision);

@@ -60,7 +60,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
   const acceptance = new AcceptEvents({
     database: db,
     priorities: new AccountPriorities(db, systemClock),
-    announcer: new Announcer({ outgoing, clock: systemClock, observe }),
+    announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {} }),
     clock: systemClock,
   });
   const app = createApiApp({

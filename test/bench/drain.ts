@@ -24,7 +24,7 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
   await link.start();
   await keeper.start();
   while (keeper.ensured === undefined) await sleep(clock, 20);
-  const announcer = new Announcer({ outgoing, clock, observe: () => {} });
+  const announcer = new Announcer({ outgoing, clock, observe: () => {}, onAccepted: () => {} });
   const accounts = await createAccounts(database, options.accounts, options.webhooks, (number) => `${url}${number}`);
   const bare = await bareLoop(url, 30_000);
   const before = await counted(url);

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { acceptEvents, acceptSubscribers, hasMoreSubscribersThan, type SubscriberRow } from "../../src/db/accept.ts";
 import { setBacklog } from "../../src/db/waiting.ts";
-import { shutGate } from "../../src/db/endpoints.ts";
 import { newId, type SubscriberId, type UserId } from "../../src/domain/ids.ts";
 import { eventOf, type Rows, startRows } from "./rows.ts";
 
@@ -68,8 +67,8 @@ describe("the fan-out", () => {
     const shut = await rows.webhook(user);
     const open = await rows.webhook(user);
     await setBacklog(rows.sql, { webhookId: behind.id, priority: "high" }, true);
-    await shutGate(rows.sql, shut.id, 60_000);
-    await shutGate(rows.sql, open.id, -1_000);
+    await rows.sql`UPDATE endpoints SET open_until = now() + interval '1 minute' WHERE webhook_id = ${shut.id}`;
+    await rows.sql`UPDATE endpoints SET open_until = now() WHERE webhook_id = ${open.id}`;
     const { deliveries } = await acceptEvents(rows.sql, [eventOf(user, "order.paid")]);
     const published = Object.fromEntries(deliveries.map(({ webhook_id, publish }) => [webhook_id, publish]));
     expect(published).toEqual({ [behind.id]: false, [shut.id]: false, [open.id]: true });

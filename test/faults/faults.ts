@@ -2,6 +2,7 @@
 
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import type { Partition } from "../../src/domain/partition.ts";
+import type { NatsCluster } from "./nats-cluster.ts";
 import { type Fleet, LEASE_TTL_MS, type Role } from "./fleet.ts";
 
 export type Fault = {
@@ -9,6 +10,8 @@ export type Fault = {
   /** What is seen to be true of it, for --help. */
   about: string;
   workers: number;
+  /** On three NATS servers with three copies of everything. */
+  cluster?: NatsCluster;
   strike(fleet: Fleet): Promise<void>;
   /** Whose endpoints must find a new owner; all of them unless said. */
   victim?(fleet: Fleet): Role;

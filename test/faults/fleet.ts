@@ -13,6 +13,7 @@ import { withRequestLimit } from "../../src/dev/request-limit.ts";
 import { leaseTtlMs } from "../../src/domain/lease.ts";
 import { PARTITIONS } from "../../src/domain/limits.ts";
 import { eventually, type TestDatabase, testDatabase, testFolder, type TestNats, testNats } from "../support/services.ts";
+import type { NatsCluster } from "./nats-cluster.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
 /** Short, so that leases are. */
@@ -30,8 +31,8 @@ export type FleetOptions = {
   workers: number;
   /** Beyond or instead of the usual settings. */
   env?: Record<string, string>;
-  /** Several servers in place of the one that is started for it. */
-  natsUrl?: string;
+  /** In place of the one server that is started for it. */
+  cluster?: NatsCluster | undefined;
 };
 
 export class Fleet {
@@ -64,7 +65,7 @@ export class Fleet {
   }
 
   /** Resolves when the api is ready and the workers share the partitions. */
-  static async start({ workers, env = {}, natsUrl }: FleetOptions): Promise<Fleet> {
+  static async start({ workers, env = {}, cluster }: FleetOptions): Promise<Fleet> {
     const [database, nats, port, folder] = await Promise.all([
       testDatabase(),
       testNats(),
@@ -78,7 +79,8 @@ export class Fleet {
     const url = `http://127.0.0.1:${port}`;
     const fleet = new Fleet({ database, nats, apiToPostgres, workerToNats, url, folder }, {
       DATABASE_URL: database.url,
-      NATS_URL: natsUrl ?? nats.url,
+      NATS_URL: cluster?.url ?? nats.url,
+      NATS_REPLICAS: cluster === undefined ? "1" : "3",
       PORT: String(port),
       JWT_SECRET: "a secret of the tests that is long enough",
       SECRETS_KEY: Buffer.alloc(32, 7).toString("base64"),
@@ -148,6 +150,16 @@ export class Fleet {
       if (shares.length !== workers || !isEven || total !== PARTITIONS) throw new Error(`shares: ${shares.join(" ")}`);
       return shares;
     }, timeoutMs);
+  }
+
+  /** The name of the server that leads the stream's copies. */
+  async streamLeader(): Promise<string | undefined> {
+    const connection = await this.connect();
+    try {
+      return (await (await jetstreamManager(connection)).streams.info("WEBHOOKS")).cluster?.leader;
+    } finally {
+      await connection.close();
+    }
   }
 
   /** The stream takes no more than `bytes`; -1: no bound. */

@@ -19,7 +19,7 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
   const receiver = await RecordingReceiver.start();
   let fleet: Fleet | undefined;
   try {
-    fleet = await Fleet.start({ workers: fault.workers });
+    fleet = await Fleet.start({ workers: fault.workers, cluster: fault.cluster });
     // Every third endpoint is busy nearly all the time, so that a second request at once would be seen.
     const latencyMs = (index: number) => (index % 3 === 0 ? 150 : 10);
     const load = new Load({ apiUrl: fleet.url, receiver, accounts: 4, webhooks: 9, latencyMs, failEvery: 40 });

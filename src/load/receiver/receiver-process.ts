@@ -1,6 +1,6 @@
 // The receiver's process as the generator sees it. In a session of its own, so that Ctrl-C ends the generator first.
 
-import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { sleep, systemClock } from "../../lib/clock.ts";
 import type { FromReceiver, ReceiverArguments } from "./messages.ts";
 
@@ -23,7 +23,7 @@ export class ReceiverProcess {
   static async start(args: ReceiverArguments): Promise<ReceiverProcess> {
     const ready = Promise.withResolvers<number>();
     let receiver: ReceiverProcess | undefined;
-    const child = Bun.spawn([process.execPath, join(import.meta.dirname, "main.ts"), JSON.stringify(args)], {
+    const child = Bun.spawn([process.execPath, fileURLToPath(import.meta.resolve("./main.ts")), JSON.stringify(args)], {
       stdio: ["ignore", "inherit", "inherit"],
       detached: true,
       serialization: "advanced",

@@ -4,7 +4,7 @@ import { cpus, release, totalmem, type } from "node:os";
 import type { Instance } from "../instance.ts";
 import type { Ledger } from "../ledger.ts";
 import type { Options } from "../options.ts";
-import { latencyOf, percentile, ratioOf, Samples } from "../percentiles.ts";
+import { type Latency, latencyOf, percentile, ratioOf, Samples } from "../percentiles.ts";
 import type { Phases } from "../phases.ts";
 import type { Poster } from "../poster.ts";
 import { describeBehaviour } from "../receiver/behaviour.ts";
@@ -58,7 +58,7 @@ export function buildReport(books: Books): Report {
     fairpost: { url: instance.url, started_by_us: instance.isOwn, workers_started: instance.workers },
     accounting: accountingOf(books),
     answers: Object.fromEntries(poster.answers),
-    victims: { quiet, noise, ratio: ratioOf(noise, quiet) },
+    victims: { quiet, noise, ratio: ratioOf(noise, quiet), ...answersOf(books) },
     throughput: throughputOf(books),
     groups: books.groups.map((group, index) => groupReport(books, group, index, latencies.groups[index])),
     workers: sampler.workers,
@@ -87,6 +87,15 @@ function accountingOf({ ledger, poster }: Books): Report["accounting"] {
     signatures_checked: findings.signaturesChecked,
     signatures_wrong: findings.signaturesWrong,
   };
+}
+
+/** How long the API took to answer the victims: the part of their latency that no worker has a share in. */
+function answersOf({ ledger }: Books): { answer_quiet: Latency; answer_noise: Latency } {
+  const answers = { "warm-up": new Samples(), quiet: new Samples(), noise: new Samples() };
+  ledger.forEachAnswer((group, phase, latencyMs) => {
+    if (group === 0) answers[phase].add(latencyMs);
+  });
+  return { answer_quiet: latencyOf(answers.quiet.sorted()), answer_noise: latencyOf(answers.noise.sorted()) };
 }
 
 function throughputOf({ phases, timeline }: Books): Report["throughput"] {

@@ -54,7 +54,14 @@ export type Report = {
     signatures_wrong: number;
   };
   answers: Record<string, number>;
-  victims: { quiet: Latency; noise: Latency; ratio: Omit<Latency, "count"> };
+  /** From the POST's sending to the receiver's first byte, and (`answer_`) to the API's answer. */
+  victims: {
+    quiet: Latency;
+    noise: Latency;
+    ratio: Omit<Latency, "count">;
+    answer_quiet: Latency;
+    answer_noise: Latency;
+  };
   /** In the noisy phase. */
   throughput: { seconds: number; accepted_per_s: number; delivered_per_s: number; delivered_per_s_peak: number };
   groups: GroupReport[];

@@ -36,6 +36,8 @@ export function tablesOf(report: Report): Table[] {
         ["quiet", ...latencyCells(victims.quiet)],
         ["beside the noise", ...latencyCells(victims.noise)],
         ["ratio", "", ...[ratio.p50_ms, ratio.p95_ms, ratio.p99_ms, ratio.max_ms].map(times)],
+        ["until the API's answer, quiet", ...latencyCells(victims.answer_quiet)],
+        ["until the API's answer, noise", ...latencyCells(victims.answer_noise)],
       ],
     },
     {

@@ -1,0 +1,141 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cancelPending, clearCancellation, listCancellations } from "../../src/db/endpoints.ts";
+import { noteSequences } from "../../src/db/results.ts";
+import { listBacklogs, listDue, listWaitingLanes, setBacklog } from "../../src/db/waiting.ts";
+import type { DeliveryId } from "../../src/domain/ids.ts";
+import { type Rows, startRows, type Webhook } from "./rows.ts";
+
+let rows: Rows;
+beforeAll(async () => {
+  rows = await startRows();
+});
+afterAll(() => rows.stop());
+
+const newWebhook = async () => rows.webhook(await rows.user());
+const due = async ({ id, partition }: Webhook, room = 64, after?: { dueAt: string; id: DeliveryId }) =>
+  (await listDue(rows.sql, partition, [{ webhookId: id, priority: "high", room, after }])).map((row) => row);
+const idsOf = (list: { id: DeliveryId }[]) => list.map(({ id }) => id);
+
+describe("the due query", () => {
+  test("finds the oldest first, up to the room, and goes on behind a bookmark", async () => {
+    const webhook = await newWebhook();
+    const ids = await rows.deliver(webhook, 10);
+    for (const [index, id] of ids.entries()) {
+      await rows.sql`UPDATE deliveries SET due_at = now() - ${100 - index} * interval '1 second' WHERE id = ${id}`;
+    }
+    const first = await due(webhook, 4);
+    expect(idsOf(first)).toEqual(ids.slice(0, 4));
+    expect(idsOf(await due(webhook, 64, first[3]?.bookmark))).toEqual(ids.slice(4));
+    expect(first[0]).toMatchObject({
+      webhookId: webhook.id,
+      userId: webhook.userId,
+      generation: 0,
+      eventType: "a.test",
+    });
+    expect(JSON.parse(first[0]?.payload ?? "")).toMatchObject({ type: "a.test" });
+  });
+
+  test("leaves out what is not due, in the stream, completed, or of another lane or partition", async () => {
+    const webhook = await newWebhook();
+    const [later, inStream, done, normal, waiting] = (await rows.deliver(webhook, 5)) as DeliveryId[];
+    await rows.sql`UPDATE deliveries SET due_at = now() + interval '1 minute' WHERE id = ${later ?? ""}`;
+    await rows.sql`UPDATE deliveries SET status = 'delivered' WHERE id = ${done ?? ""}`;
+    await rows.sql`UPDATE deliveries SET priority = 'normal' WHERE id = ${normal ?? ""}`;
+    await noteSequences(rows.sql, [{ deliveryId: inStream as DeliveryId, generation: 0, seq: 1, epoch: 1 }]);
+    expect(idsOf(await due(webhook))).toEqual([waiting as DeliveryId]);
+    expect(await due({ ...webhook, partition: (webhook.partition + 1) % 16 })).toEqual([]);
+  });
+
+  test("lets nothing through a shut gate, and one through a half-open circuit", async () => {
+    const webhook = await newWebhook();
+    await rows.deliver(webhook, 3);
+    await rows.sql`UPDATE endpoints SET open_until = now() + interval '1 minute' WHERE webhook_id = ${webhook.id}`;
+    expect(await due(webhook)).toEqual([]);
+    await rows.sql`UPDATE endpoints SET open_until = now(), circuit = 'half_open' WHERE webhook_id = ${webhook.id}`;
+    expect(await due(webhook)).toHaveLength(1);
+  });
+
+  test("walks over every waiting lane once, however few at a time", async () => {
+    const user = await rows.user();
+    const all: Webhook[] = [];
+    while (all.length < 12) {
+      const webhook = await rows.webhook(user);
+      if (webhook.partition === 3) all.push(webhook);
+    }
+    for (const webhook of all) await rows.deliver(webhook, 3);
+    await rows.sql`UPDATE deliveries SET priority = 'low' WHERE webhook_id = ${all[0]?.id ?? ""}
+      AND id = (SELECT min(id::text)::uuid FROM deliveries WHERE webhook_id = ${all[0]?.id ?? ""})`;
+    const found: string[] = [];
+    for (let after = undefined as Awaited<ReturnType<typeof listWaitingLanes>>[number] | undefined; ;) {
+      const lanes = await listWaitingLanes(rows.sql, 3, after, 5);
+      found.push(...lanes.map(({ webhookId, priority }) => `${webhookId} ${priority}`));
+      after = lanes.at(-1);
+      if (lanes.length < 5) break;
+    }
+    const expected = [...all.map(({ id }) => `${id} high`), `${all[0]?.id} low`].toSorted();
+    expect(found).toEqual(expected);
+  });
+
+  test("reads indexes alone, with months of daily partitions and one endpoint that holds nearly everything", async () => {
+    await rows.sql`SELECT ensure_day_partitions((now() AT TIME ZONE 'UTC')::date - 60, (now() AT TIME ZONE 'UTC')::date)`;
+    const [large, small] = [await newWebhook(), await newWebhook()];
+    await rows.sql`INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
+      SELECT uuid_v7(), uuid_v7(), ${large.id}, ${large.userId}, ${large.partition}, 'high', 'a.test', now()
+      FROM generate_series(1, 20000)`;
+    await rows.deliver(small, 3);
+    await rows.sql`ANALYZE deliveries`;
+    const [explained] = await rows.sql.unsafe(
+      `EXPLAIN (ANALYZE, FORMAT JSON) SELECT d.id FROM unnest($2::uuid[]) AS l(webhook_id) CROSS JOIN LATERAL (
+        SELECT * FROM deliveries d WHERE d.partition = $1 AND d.webhook_id = l.webhook_id AND d.priority = 'high'
+          AND d.status = 'pending' AND stream_seq IS NULL AND d.due_at <= now() ORDER BY d.due_at, d.id LIMIT 64) d`,
+      [large.partition, [large.id]],
+    );
+    const plan = JSON.stringify(explained);
+    expect(plan).toContain("partition_webhook_id_priority_due_at_id_idx");
+    expect(plan).not.toContain("Seq Scan");
+    const before = performance.now();
+    expect(await due(small)).toHaveLength(3);
+    expect((await listWaitingLanes(rows.sql, large.partition, undefined, 100)).length).toBeGreaterThan(0);
+    expect(performance.now() - before).toBeLessThan(1_000);
+  });
+});
+
+test("a lane's backlog is marked once and unmarked", async () => {
+  const webhook = await newWebhook();
+  const lane = { webhookId: webhook.id, priority: "low" } as const;
+  for (const hasBacklog of [true, true]) await setBacklog(rows.sql, lane, hasBacklog);
+  expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([
+    lane,
+  ]);
+  for (const hasBacklog of [false, false]) await setBacklog(rows.sql, lane, hasBacklog);
+  expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([]);
+});
+
+test("a cancellation takes a thousand rows at a time, waiting or in the stream, and only those from before the mark", async () => {
+  const webhook = await newWebhook();
+  const ids = await rows.deliver(webhook, 1_500);
+  await noteSequences(
+    rows.sql,
+    ids.slice(0, 700).map((deliveryId, index) => ({ deliveryId, generation: 0, seq: index + 1, epoch: 1 })),
+  );
+  await rows.sql`UPDATE endpoints SET cancel_before = now() WHERE webhook_id = ${webhook.id}`;
+  const [after] = await rows.deliver(webhook);
+  const mark = (await listCancellations(rows.sql, webhook.partition)).find((one) => one.webhookId === webhook.id);
+  if (mark === undefined) throw new Error("the mark is not found");
+  const chunks = [
+    await cancelPending(rows.sql, mark),
+    await cancelPending(rows.sql, mark),
+    await cancelPending(rows.sql, mark),
+  ];
+  expect(chunks).toEqual([1_000, 500, 0]);
+  expect(await rows.one(ids[0] as DeliveryId)).toMatchObject({ status: "cancelled", stream_seq: null });
+  expect(await rows.one(after as DeliveryId)).toMatchObject({ status: "pending" });
+  await rows.sql`UPDATE endpoints SET cancel_before = now() WHERE webhook_id = ${webhook.id}`;
+  await clearCancellation(rows.sql, mark);
+  const newer = (await listCancellations(rows.sql, webhook.partition)).find((one) => one.webhookId === webhook.id);
+  expect(newer).toBeDefined();
+  if (newer !== undefined) await clearCancellation(rows.sql, newer);
+  expect((await listCancellations(rows.sql, webhook.partition)).some((one) => one.webhookId === webhook.id)).toBe(
+    false,
+  );
+});
