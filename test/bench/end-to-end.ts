@@ -92,7 +92,7 @@ async function setUp(rig: Rig, withWebhooks: boolean, receiverFile: string) {
     api,
     callers,
     receiverUrl,
-    async stop() {
+    stop: async () => {
       await worker.stop();
       await api.stop();
       await receiver.stop();

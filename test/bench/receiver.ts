@@ -13,11 +13,12 @@ const server = Bun.serve({
     if (count === 0) firstAt = now;
     lastAt = now;
     count += 1;
+    if (request.url.includes("/slow/")) return Bun.sleep(4_000).then(() => new Response());
     return new Response();
   },
 });
 
 process.send?.("ready");
 process.on("SIGTERM", () => {
-  void server.stop(true).finally(() => process.exit());
+  server.stop(true).finally(() => process.exit()).catch(() => {});
 });

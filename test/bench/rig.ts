@@ -105,7 +105,11 @@ export class Rig {
     const port = await anyFreePort();
     const profile = process.env["BENCH_PROFILE_API"];
     const flags = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
-    const role = await this.spawn("api", [...flags, "src/main.ts", "api"], this.environment({ PORT: String(port), ...more }));
+    const role = await this.spawn(
+      "api",
+      [...flags, "src/main.ts", "api"],
+      this.environment({ PORT: String(port), ...more }),
+    );
     return { ...role, url: `http://127.0.0.1:${port}/api/v1` };
   }
 

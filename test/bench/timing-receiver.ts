@@ -18,5 +18,5 @@ const server = Bun.serve({
 
 process.send?.("ready");
 process.on("SIGTERM", () => {
-  void server.stop(true).finally(() => process.exit());
+  server.stop(true).finally(() => process.exit()).catch(() => {});
 });
