@@ -41,7 +41,7 @@ const RECORD = `
     FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::text[])
       AS g(id, generation, place, delay_ms, seq, epoch, attempt, error)
     JOIN deliveries d ON d.id = g.id
-    WHERE d.status = 'pending' AND d.generation = g.generation
+    WHERE d.id BETWEEN $17::uuid AND $18::uuid AND d.status = 'pending' AND d.generation = g.generation
     ORDER BY d.id FOR NO KEY UPDATE OF d
   ),
   changed AS (
@@ -55,7 +55,7 @@ const RECORD = `
       attempt_count = greatest(d.attempt_count, coalesce(l.attempt, 0)),
       last_error = CASE WHEN l.attempt IS NULL AND l.error IS NULL THEN d.last_error ELSE l.error END
     FROM locked l
-    WHERE d.id = l.id
+    WHERE d.id = l.id AND d.id BETWEEN $17::uuid AND $18::uuid
   )
   INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body, created_at)
   SELECT id, delivery_id, attempt, status_code, latency_ms, error, response_body, now() - ago_ms * interval '1 millisecond'
@@ -88,9 +88,21 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       tried.map((result) => result.attempt?.error ?? null),
       tried.map((result) => result.attempt?.responseBody ?? null),
       tried.map((result) => Math.round(result.agoMs)),
+      ...boundsOf(results),
     ],
     { prepare: true },
   );
+}
+
+/** The least and the greatest id: with them the statement opens only the daily partitions that it needs. */
+function boundsOf(rows: readonly { deliveryId: DeliveryId }[]): [DeliveryId | null, DeliveryId | null] {
+  let least: DeliveryId | null = null;
+  let greatest: DeliveryId | null = null;
+  for (const { deliveryId } of rows) {
+    if (least === null || deliveryId < least) least = deliveryId;
+    if (greatest === null || deliveryId > greatest) greatest = deliveryId;
+  }
+  return [least, greatest];
 }
 
 export type SequenceNote = { deliveryId: DeliveryId; generation: number; seq: number; epoch: number };
@@ -102,15 +114,18 @@ export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): P
        SELECT d.id, g.seq, g.epoch
        FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[]) AS g(id, generation, seq, epoch)
        JOIN deliveries d ON d.id = g.id
-       WHERE d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation
+       WHERE d.id BETWEEN $5::uuid AND $6::uuid
+         AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation
        ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
      )
-     UPDATE deliveries d SET stream_seq = l.seq, stream_epoch = l.epoch FROM locked l WHERE d.id = l.id`,
+     UPDATE deliveries d SET stream_seq = l.seq, stream_epoch = l.epoch
+     FROM locked l WHERE d.id = l.id AND d.id BETWEEN $5::uuid AND $6::uuid`,
     [
       notes.map((note) => note.deliveryId),
       notes.map((note) => note.generation),
       notes.map((note) => note.seq),
       notes.map((note) => note.epoch),
+      ...boundsOf(notes),
     ],
     { prepare: true },
   );

@@ -9,7 +9,8 @@ import { describeError } from "../observe/log.ts";
 import type { DeliveryLog, DeliveryState, Result } from "./ports.ts";
 
 const LINGER_MS = 5;
-const BATCHES_IN_FLIGHT_MAX = 2;
+/** One: what comes while a batch is written makes the next one larger. */
+const BATCHES_IN_FLIGHT_MAX = 1;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
 const CHECKS_WAITING_MAX = 50_000;

@@ -17,7 +17,7 @@ import type { Clock } from "../lib/clock.ts";
 export const RENEW_INTERVAL_MS = 3_000;
 
 /** Between the end of the last request and the lease's end: clocks that run at different speeds, a slow event loop. */
-export const LEASE_MARGIN_MS = 1_000;
+const LEASE_MARGIN_MS = 1_000;
 
 /** Long enough for the longest attempt after three renewals in a row have failed. Whole seconds. */
 export function leaseTtlMs(attemptTimeoutMs: number): number {

@@ -1,6 +1,7 @@
 // `bun src/main.ts <role>` as a child: it says "ready" over its channel to us, and leaves by itself when that closes,
 // so that even a kill -9 of the generator leaves nothing running. In a session of its own, out of Ctrl-C's reach.
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sleep, systemClock } from "../lib/clock.ts";
 
@@ -9,12 +10,17 @@ const projectRoot = join(import.meta.dirname, "../..");
 /** The first start of an instance installs packages and prepares a database. */
 const READY_TIMEOUT_MS = 120_000;
 
+/** Characters of what a failed start has said. */
+const ERRORS_SHOWN = 4_000;
+
 export type ChildCommandOptions = {
   role: "start" | "worker";
   /** Set on top of our own environment. */
   env: Record<string, string>;
-  /** Where its output goes; thrown away else. Errors of a start come with the rejection either way. */
+  /** Where its output goes; thrown away else. */
   log: string | undefined;
+  /** Where what it says of itself goes: to be read when it fails to start. No pipe, whose end would be news to it. */
+  errorLog: string;
 };
 
 export class ChildCommand {
@@ -36,15 +42,15 @@ export class ChildCommand {
     const child = Bun.spawn(["env", ...settings, process.execPath, "src/main.ts", options.role], {
       cwd: projectRoot,
       detached: true,
-      stdio: ["ignore", options.log === undefined ? "ignore" : Bun.file(options.log), "pipe"],
+      stdio: ["ignore", options.log === undefined ? "ignore" : Bun.file(options.log), Bun.file(options.errorLog)],
       ipc: (message) => {
         if (message === "ready") ready.resolve();
       },
     });
     onSpawned(new ChildCommand(child));
-    const errors = tailOf(child.stderr);
-    const ended = child.exited.then(async (exitCode) => {
-      throw new Error(`bun ${options.role} ended with exit code ${exitCode}:\n${await errors}`);
+    const ended = child.exited.then((exitCode) => {
+      const why = readFileSync(options.errorLog, "utf8").slice(-ERRORS_SHOWN);
+      throw new Error(`bun ${options.role} ended with exit code ${exitCode}:\n${why}`);
     });
     const late = sleep(systemClock, READY_TIMEOUT_MS).then(() => {
       throw new Error(`bun ${options.role} was not ready after ${READY_TIMEOUT_MS / 1_000} s`);
@@ -63,12 +69,4 @@ export class ChildCommand {
     await this.exited;
     return false;
   }
-}
-
-/** The stream's last kilobytes when it has ended. */
-async function tailOf(stream: ReadableStream<Uint8Array>): Promise<string> {
-  let tail = "";
-  const decoder = new TextDecoder();
-  for await (const chunk of stream) tail = (tail + decoder.decode(chunk, { stream: true })).slice(-4_000);
-  return tail;
 }

@@ -1,7 +1,7 @@
 // A Fairpost of our own on temporary data, with everything embedded, and the workers beside it. Gone without a trace
 // when it is stopped; what a killed generator has left on disk, the next one removes.
 
-import { readdirSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ChildCommand } from "./child-command.ts";
@@ -11,6 +11,7 @@ import { processesIn, type ServiceProcess } from "./run-file.ts";
 const STOP_PATIENCE_MS = 30_000;
 
 const PREFIX = "fairpost-load-";
+const DATA = "data";
 
 /** Everything embedded whatever our own environment says, on a port that is free, to receivers on this machine. */
 const SETTINGS = {
@@ -36,6 +37,8 @@ export class Instance {
   readonly isOwn: boolean;
   readonly workers: number;
   readonly #options: InstanceOptions;
+  /** Ours alone, and gone with us. */
+  readonly #folder = join(tmpdir(), `${PREFIX}${process.pid}-${Bun.randomUUIDv7()}`);
   readonly #dataDir: string | undefined;
   readonly #children: ChildCommand[] = [];
   #url: string;
@@ -45,7 +48,7 @@ export class Instance {
     this.#url = options.api ?? "";
     this.isOwn = options.api === undefined;
     this.workers = options.workers ?? (this.isOwn ? 1 : 0);
-    this.#dataDir = this.isOwn ? join(tmpdir(), `${PREFIX}${process.pid}-${Bun.randomUUIDv7()}`) : options.dataDir;
+    this.#dataDir = this.isOwn ? join(this.#folder, DATA) : options.dataDir;
   }
 
   get url(): string {
@@ -54,18 +57,23 @@ export class Instance {
 
   async start(): Promise<void> {
     removeAbandoned();
+    // Embedded Postgres runs as another user where we are root, and has to get through.
+    mkdirSync(this.#folder, { mode: 0o755 });
     const { log } = this.#options;
     const env: Record<string, string> = { ...UNLIMITED };
     if (this.#dataDir !== undefined) env["DATA_DIR"] = this.#dataDir;
     if (this.isOwn) {
       Object.assign(env, SETTINGS);
-      await ChildCommand.start({ role: "start", env, log }, (child) => this.#children.push(child));
+      const errorLog = join(this.#folder, "start.log");
+      await ChildCommand.start({ role: "start", env, log, errorLog }, (child) => this.#children.push(child));
       this.#url = this.processes().find(({ name }) => name === "api")?.url ?? "";
     }
     const added = this.isOwn ? this.workers - 1 : this.workers;
     for (let nth = 0; nth < added; nth += 1) {
-      await ChildCommand.start({ role: "worker", env, log: log && `${log}.worker-${nth + 2}` }, (child) =>
-        this.#children.push(child),
+      const name = `worker-${nth + 2}`;
+      await ChildCommand.start(
+        { role: "worker", env, log: log && `${log}.${name}`, errorLog: join(this.#folder, `${name}.log`) },
+        (child) => this.#children.push(child),
       );
     }
   }
@@ -83,17 +91,22 @@ export class Instance {
       const isClean = await child.stop(STOP_PATIENCE_MS);
       if (!isClean) for (const { pid } of services) kill(pid);
     }
-    if (this.isOwn && this.#dataDir !== undefined)
-      rmSync(this.#dataDir, { recursive: true, force: true, maxRetries: 3 });
+    remove(this.#folder);
   }
 }
 
 function removeAbandoned(): void {
   for (const entry of readdirSync(tmpdir())) {
     const pid = new RegExp(`^${PREFIX}(\\d+)-`).exec(entry)?.[1];
-    if (pid === undefined || Number(pid) === process.pid || isAlive(Number(pid))) continue;
-    rmSync(join(tmpdir(), entry), { recursive: true, force: true, maxRetries: 3 });
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    const folder = join(tmpdir(), entry);
+    const isStopping = processesIn(join(folder, DATA)).some((process_) => isAlive(process_.pid));
+    if (!isStopping) remove(folder);
   }
+}
+
+function remove(folder: string): void {
+  rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 function isAlive(pid: number): boolean {

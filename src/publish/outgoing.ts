@@ -5,7 +5,6 @@ import type { Database } from "../db/database.ts";
 import { noteSequences, type SequenceNote } from "../db/results.ts";
 import { type Lane, setBacklog } from "../db/waiting.ts";
 import type { Message } from "../domain/delivery.ts";
-import { PUBLISHES_OUTSTANDING_MAX } from "../domain/limits.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -13,9 +12,13 @@ import type { Observe } from "../observe/catalogue.ts";
 import type { Published, Publisher } from "../stream/publisher.ts";
 import type { StreamKeeper } from "./stream-keeper.ts";
 
-const NOTES_BATCH_MAX = 500;
-const NOTES_LINGER_MS = 10;
+/** Most first deliveries are over within this, and then there is nothing left to note. Well below the grace of refill. */
+const FIRST_NOTES_LINGER_MS = 1_000;
+/** Refill's next sweep must find the notes of the last one. */
+const REFILL_NOTES_LINGER_MS = 10;
+const NOTES_BATCH_MAX = 2_000;
 const NOTES_IN_FLIGHT_MAX = 2;
+const NOTES_WAITING_MAX = 20_000;
 
 export type OutgoingOptions = {
   publisher: Publisher;
@@ -29,23 +32,25 @@ export type OutgoingOptions = {
 export class Outgoing implements Service {
   readonly name = "outgoing";
   readonly #options: OutgoingOptions;
-  readonly #notes: Batcher<SequenceNote, void>;
+  readonly #notes: Record<Message["origin"], Batcher<SequenceNote, void>>;
   readonly #marking = new Set<string>();
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
     const { database, clock } = options;
-    this.#notes = new Batcher<SequenceNote, void>({
-      clock,
-      sizeMax: NOTES_BATCH_MAX,
-      lingerMs: NOTES_LINGER_MS,
-      inFlightMax: NOTES_IN_FLIGHT_MAX,
-      waitingMax: PUBLISHES_OUTSTANDING_MAX,
-      async run(notes) {
-        await database.run(() => noteSequences(database.sql, notes));
-        return notes.map(() => undefined);
-      },
-    });
+    const notes = (lingerMs: number): Batcher<SequenceNote, void> =>
+      new Batcher({
+        clock,
+        sizeMax: NOTES_BATCH_MAX,
+        lingerMs,
+        inFlightMax: NOTES_IN_FLIGHT_MAX,
+        waitingMax: NOTES_WAITING_MAX,
+        async run(batch) {
+          await database.run(() => noteSequences(database.sql, batch));
+          return batch.map(() => undefined);
+        },
+      });
+    this.#notes = { accept: notes(FIRST_NOTES_LINGER_MS), refill: notes(REFILL_NOTES_LINGER_MS) };
   }
 
   start(): Promise<void> {
@@ -53,8 +58,8 @@ export class Outgoing implements Service {
   }
 
   /** Waits for the notes of what was published. */
-  stop(): Promise<void> {
-    return this.#notes.drain();
+  async stop(): Promise<void> {
+    await Promise.all([this.#notes.accept.drain(), this.#notes.refill.drain()]);
   }
 
   /** Publishes one delivery. A lane that is full is marked, so that the API leaves its new deliveries to refill. */
@@ -66,7 +71,7 @@ export class Outgoing implements Service {
       case "stored":
         this.#options.onPublished(message.origin);
         // A note that is lost or refused costs one look-up later: refill publishes again, under the same message id.
-        this.#notes
+        this.#notes[message.origin]
           .add({
             deliveryId: message.deliveryId,
             generation: message.generation,

@@ -4,10 +4,12 @@
 
 import { ElapsedTime, Lease, leaseTtlMs, quotaOf, RENEW_INTERVAL_MS } from "../domain/lease.ts";
 import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { hasSurelyEnded, type ProcessIdentity } from "../lib/process-identity.ts";
 import type { Service } from "../lib/service.ts";
+import { Timers } from "../lib/timers.ts";
 import type { Entry, OwnersStore } from "./owners-bucket.ts";
+import { type Holder, OwnersView, presenceKey } from "./owners-view.ts";
 
 /** What the delivery side does with a partition. */
 export type OwnershipEvents = {
@@ -24,19 +26,15 @@ export type OwnershipOptions = {
   workerId: string;
   identity: ProcessIdentity | undefined;
   /** Whether another worker's process has surely ended, as far as this one can tell. */
-  hasEnded?(other: ProcessIdentity): boolean;
+  hasEnded?: (other: ProcessIdentity) => boolean;
   /** Decides how long a lease must last. */
   attemptTimeoutMs: number;
   events: OwnershipEvents;
   onTrouble(task: string, error: unknown): void;
 };
 
-/** In the bucket: who holds a lease, or who is there. */
-type Holder = { worker: string; process: ProcessIdentity | null; since: string; isLeaving?: boolean };
+type Owned = { lease: Lease; value: string; releasing: Promise<void> | undefined; isRenewing: boolean };
 
-type Owned = { lease: Lease; value: string; isReleasing: boolean; isRenewing: boolean };
-
-const PRESENCE_PREFIX = "worker.";
 /** Changes in the bucket that come together are answered together. */
 const SETTLE_MS = 50;
 /** How often the owners on this machine are looked at: their death is noticed within this. */
@@ -47,14 +45,14 @@ export class Ownership implements Service {
   readonly #options: OwnershipOptions;
   readonly #ttlMs: number;
   readonly #time: ElapsedTime;
-  readonly #entries = new Map<string, Entry>();
+  readonly #view: OwnersView;
   readonly #owned = new Map<Partition, Owned>();
   readonly #claiming = new Set<Partition>();
-  readonly #timers = new Set<Timer>();
+  readonly #timers: Timers;
   #presenceRevision = 0;
   #isPresent = false;
   #watch: { stop(): void } | undefined;
-  #planned: Timer | undefined;
+  #isPlanned = false;
   #claimNotBefore = Number.POSITIVE_INFINITY;
   #bucketCreatedAt: string | undefined;
   #isStopping = false;
@@ -63,6 +61,8 @@ export class Ownership implements Service {
     this.#options = options;
     this.#ttlMs = leaseTtlMs(options.attemptTimeoutMs);
     this.#time = new ElapsedTime(options.clock);
+    this.#timers = new Timers(options.clock);
+    this.#view = new OwnersView(options.hasEnded ?? ((other) => hasSurelyEnded(other, options.identity)));
   }
 
   get ttlMs(): number {
@@ -70,8 +70,8 @@ export class Ownership implements Service {
   }
 
   start(): Promise<void> {
-    this.#every(RENEW_INTERVAL_MS, () => this.#renew());
-    this.#every(LOOK_INTERVAL_MS, () => {
+    this.#timers.every(RENEW_INTERVAL_MS, () => this.#renew());
+    this.#timers.every(LOOK_INTERVAL_MS, () => {
       this.#time.now();
       this.#lookForTheDead();
     });
@@ -85,8 +85,7 @@ export class Ownership implements Service {
     // Said first, so that the others take up each partition as it becomes free.
     await this.#renewPresence().catch(() => {});
     await Promise.allSettled([...this.#owned.keys()].map((partition) => this.#release(partition, "stopping")));
-    for (const timer of this.#timers) timer.cancel();
-    this.#planned?.cancel();
+    this.#timers.cancelAll();
     this.#watch?.stop();
     if (this.#isPresent) {
       await this.#options.store.remove(this.#presenceKey, this.#presenceRevision).catch(() => false);
@@ -100,7 +99,7 @@ export class Ownership implements Service {
   bucketIs(bucket: { createdAt: string; claimNotBefore: number }): void {
     if (this.#isStopping) return;
     if (this.#bucketCreatedAt !== undefined && this.#bucketCreatedAt !== bucket.createdAt) {
-      for (const partition of [...this.#owned.keys()]) this.#lose(partition, "the bucket of leases was replaced");
+      for (const partition of this.#owned.keys()) this.#lose(partition, "the bucket of leases was replaced");
       this.#presenceRevision = 0;
       this.#isPresent = false;
     }
@@ -111,16 +110,16 @@ export class Ownership implements Service {
   }
 
   get #presenceKey(): string {
-    return `${PRESENCE_PREFIX}${this.#options.workerId}`;
+    return presenceKey(this.#options.workerId);
   }
 
   #follow(): void {
     this.#watch?.stop();
-    this.#entries.clear();
+    this.#view.forgetAll();
     this.#watch = this.#options.store.watch(
       (entry) => this.#hear(entry),
       () => {
-        this.#after(RENEW_INTERVAL_MS, () => {
+        this.#timers.after(RENEW_INTERVAL_MS, () => {
           if (!this.#isStopping) this.#follow();
         });
       },
@@ -128,9 +127,7 @@ export class Ownership implements Service {
   }
 
   #hear(entry: Entry): void {
-    const known = this.#entries.get(entry.key);
-    if (known !== undefined && known.revision >= entry.revision) return;
-    this.#entries.set(entry.key, entry);
+    if (!this.#view.hear(entry)) return;
     for (const [partition, owned] of this.#owned) {
       if (partitionName(partition) !== entry.key || entry.revision <= owned.lease.revision) continue;
       if (entry.value !== owned.value) this.#lose(partition, "another revision is in the bucket");
@@ -139,8 +136,10 @@ export class Ownership implements Service {
   }
 
   #plan(): void {
-    this.#planned ??= this.#options.clock.after(SETTLE_MS, () => {
-      this.#planned = undefined;
+    if (this.#isPlanned) return;
+    this.#isPlanned = true;
+    this.#timers.after(SETTLE_MS, () => {
+      this.#isPlanned = false;
       this.#balance();
     });
   }
@@ -200,11 +199,13 @@ export class Ownership implements Service {
   #balance(): void {
     if (this.#isStopping || !this.#isPresent) return;
     const { workerId, clock } = this.#options;
-    const ranks = this.#workers();
+    const ranks = this.#view.workers();
     const rank = ranks.indexOf(workerId);
     if (rank === -1) return;
     const quota = quotaOf(ALL_PARTITIONS.length, ranks.length, rank);
-    const kept = [...this.#owned].filter(([, { isReleasing }]) => !isReleasing).map(([partition]) => partition);
+    const kept = [...this.#owned]
+      .filter(([, { releasing }]) => releasing === undefined)
+      .map(([partition]) => partition);
     for (const partition of kept.slice(quota)) {
       this.#background(
         partitionName(partition),
@@ -218,23 +219,13 @@ export class Ownership implements Service {
     }
   }
 
-  /** Who is there and stays, in the order of their ids. */
-  #workers(): string[] {
-    return [...this.#entries.values()]
-      .filter(({ key, value }) => key.startsWith(PRESENCE_PREFIX) && value !== null)
-      .map(({ value }) => parseHolder(value))
-      .filter((holder) => holder !== undefined && !holder.isLeaving && !this.#isDead(holder))
-      .map((holder) => holder?.worker ?? "")
-      .toSorted();
-  }
-
   /** Partitions without an owner, or whose owner has died here; each worker begins at another place of the list. */
   #claimable(rank: number): Partition[] {
-    const free = ALL_PARTITIONS.filter((partition) => {
-      if (this.#owned.has(partition) || this.#claiming.has(partition)) return false;
-      const holder = parseHolder(this.#entries.get(partitionName(partition))?.value ?? null);
-      return holder === undefined || holder.worker === this.#options.workerId || this.#isDead(holder);
-    });
+    const { workerId } = this.#options;
+    const free = ALL_PARTITIONS.filter(
+      (partition) =>
+        !this.#owned.has(partition) && !this.#claiming.has(partition) && this.#view.isFreeFor(workerId, partition),
+    );
     const from = free.length === 0 ? 0 : (rank * 4) % free.length;
     return [...free.slice(from), ...free.slice(0, from)];
   }
@@ -242,18 +233,17 @@ export class Ownership implements Service {
   async #claim(partition: Partition): Promise<void> {
     const { store, workerId, identity, events } = this.#options;
     const key = partitionName(partition);
-    const before = this.#entries.get(key);
-    const holder = parseHolder(before?.value ?? null);
+    const before = this.#view.revisionOf(partition);
+    const holder = this.#view.holderOf(partition);
     this.#claiming.add(partition);
     try {
       const claim: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
       const value = JSON.stringify(claim);
       const bucket = this.#bucketCreatedAt;
       const sentAt = this.#time.now();
-      const revision = await store.write(key, value, before?.revision ?? 0, this.#ttlMs);
+      const revision = await store.write(key, value, before, this.#ttlMs);
       if (revision === undefined) {
-        // What we knew of the key is out of date; a key that is gone altogether tells no watcher so.
-        this.#entries.set(key, (await store.read(key)) ?? { key, revision: 0, value: null });
+        this.#view.correct(key, await store.read(key));
         this.#plan();
         return;
       }
@@ -266,7 +256,7 @@ export class Ownership implements Service {
         await store.remove(key, revision);
         return;
       }
-      this.#owned.set(partition, { lease, value, isReleasing: false, isRenewing: false });
+      this.#owned.set(partition, { lease, value, releasing: undefined, isRenewing: false });
       if (holder === undefined || holder.worker === workerId) events.gained(partition, lease, "it was free");
       else {
         events.takenOver(partition);
@@ -277,10 +267,15 @@ export class Ownership implements Service {
     }
   }
 
-  async #release(partition: Partition, reason: string): Promise<void> {
+  /** Resolves when it is free; for one that is being given back already, when that is done. */
+  #release(partition: Partition, reason: string): Promise<void> {
     const owned = this.#owned.get(partition);
-    if (owned === undefined || owned.isReleasing) return;
-    owned.isReleasing = true;
+    if (owned === undefined) return Promise.resolve();
+    owned.releasing ??= this.#giveBack(partition, owned, reason);
+    return owned.releasing;
+  }
+
+  async #giveBack(partition: Partition, owned: Owned, reason: string): Promise<void> {
     await this.#options.events.release(partition, reason);
     if (this.#owned.get(partition) !== owned) return;
     // Not before a renewal under way is answered: its revision is the one to delete.
@@ -301,19 +296,11 @@ export class Ownership implements Service {
   // ---- the dead of this machine ----
 
   #lookForTheDead(): void {
-    for (const { key, value, revision } of this.#entries.values()) {
-      const holder = parseHolder(value);
-      if (holder === undefined || !this.#isDead(holder)) continue;
-      this.#plan();
-      if (key.startsWith(PRESENCE_PREFIX)) {
-        this.#background("presence of the dead", this.#options.store.remove(key, revision));
-      }
+    const { presences, hasAny } = this.#view.ofTheDead();
+    if (hasAny) this.#plan();
+    for (const { key, revision } of presences) {
+      this.#background("presence of the dead", this.#options.store.remove(key, revision));
     }
-  }
-
-  #isDead(holder: Holder): boolean {
-    const { identity, hasEnded = (other) => hasSurelyEnded(other, identity) } = this.#options;
-    return holder.process !== null && hasEnded(holder.process);
   }
 
   // ---- time ----
@@ -328,29 +315,5 @@ export class Ownership implements Service {
 
   #wait(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.#options.clock.after(delayMs, resolve));
-  }
-
-  #after(delayMs: number, run: () => void): void {
-    const timer = this.#options.clock.after(delayMs, () => {
-      this.#timers.delete(timer);
-      run();
-    });
-    this.#timers.add(timer);
-  }
-
-  #every(intervalMs: number, run: () => void): void {
-    this.#after(intervalMs, () => {
-      run();
-      this.#every(intervalMs, run);
-    });
-  }
-}
-
-function parseHolder(value: string | null): Holder | undefined {
-  if (value === null) return undefined;
-  try {
-    return JSON.parse(value) as Holder;
-  } catch {
-    return undefined;
   }
 }

@@ -10,7 +10,7 @@ import { type Rows, startRows } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-});
+}, 30_000);
 afterAll(() => rows.stop());
 
 const daysOf = async (parent: string) => {

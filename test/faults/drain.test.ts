@@ -16,7 +16,14 @@ let load: Load;
 beforeAll(async () => {
   receiver = await RecordingReceiver.start();
   fleet = await Fleet.start({ workers: 2, env: { ATTEMPT_TIMEOUT_MS: "8000" } });
-  load = new Load({ apiUrl: fleet.url, receiver, accounts: 1, webhooks: 32, latencyMs: () => LATENCY_MS, failEvery: 0 });
+  load = new Load({
+    apiUrl: fleet.url,
+    receiver,
+    accounts: 1,
+    webhooks: 32,
+    latencyMs: () => LATENCY_MS,
+    failEvery: 0,
+  });
   await load.prepare();
 }, 60_000);
 afterAll(async () => {

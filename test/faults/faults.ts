@@ -2,7 +2,7 @@
 
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import type { Partition } from "../../src/domain/partition.ts";
-import type { NatsCluster } from "./nats-cluster.ts";
+import { NatsCluster } from "./nats-cluster.ts";
 import { type Fleet, LEASE_TTL_MS, type Role } from "./fleet.ts";
 
 export type Fault = {
@@ -10,8 +10,8 @@ export type Fault = {
   /** What is seen to be true of it, for --help. */
   about: string;
   workers: number;
-  /** On three NATS servers with three copies of everything. */
-  cluster?: NatsCluster;
+  /** On several NATS servers, with copies of everything. */
+  cluster?(): Promise<NatsCluster>;
   strike(fleet: Fleet): Promise<void>;
   /** Whose endpoints must find a new owner; all of them unless said. */
   victim?(fleet: Fleet): Role;
@@ -111,6 +111,18 @@ export const FAULTS: readonly Fault[] = [
     about: "SIGKILL of NATS, its store deleted, started again",
     workers: 2,
     strike: (fleet) => fleet.nats.wipe(),
+  },
+  {
+    name: "nats-leader-killed",
+    about: "of three NATS servers with three copies, SIGKILL of the one that leads the stream; back after 5 s",
+    workers: 2,
+    cluster: () => NatsCluster.start(),
+    async strike(fleet) {
+      const leader = await fleet.streamLeader();
+      await fleet.cluster?.kill(leader);
+      await pause(5_000);
+      await fleet.cluster?.restart(leader);
+    },
   },
   {
     name: "stream-full",

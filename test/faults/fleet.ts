@@ -8,11 +8,19 @@ import { Kvm } from "@nats-io/kv";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import postgres from "postgres";
 import { anyFreePort } from "../../src/dev/ports.ts";
+import { isRunning } from "../../src/dev/processes.ts";
 import { projectRoot } from "../../src/dev/project.ts";
 import { withRequestLimit } from "../../src/dev/request-limit.ts";
 import { leaseTtlMs } from "../../src/domain/lease.ts";
 import { PARTITIONS } from "../../src/domain/limits.ts";
-import { eventually, type TestDatabase, testDatabase, testFolder, type TestNats, testNats } from "../support/services.ts";
+import {
+  eventually,
+  type TestDatabase,
+  testDatabase,
+  testFolder,
+  type TestNats,
+  testNats,
+} from "../support/services.ts";
 import type { NatsCluster } from "./nats-cluster.ts";
 import { TcpProxy } from "./tcp-proxy.ts";
 
@@ -45,13 +53,14 @@ export class Fleet {
   readonly url: string;
   readonly folder: string;
   readonly sql: postgres.Sql;
+  readonly cluster: NatsCluster | undefined;
   readonly workers: Role[] = [];
   api: Role | undefined;
   readonly #env: Record<string, string>;
   readonly #all: Role[] = [];
 
   private constructor(
-    parts: Pick<Fleet, "database" | "nats" | "apiToPostgres" | "workerToNats" | "url" | "folder">,
+    parts: Pick<Fleet, "database" | "nats" | "apiToPostgres" | "workerToNats" | "url" | "folder" | "cluster">,
     env: Record<string, string>,
   ) {
     this.database = parts.database;
@@ -60,6 +69,7 @@ export class Fleet {
     this.workerToNats = parts.workerToNats;
     this.url = parts.url;
     this.folder = parts.folder;
+    this.cluster = parts.cluster;
     this.#env = env;
     this.sql = postgres(this.database.url, { max: 2, onnotice: () => {} });
   }
@@ -77,21 +87,29 @@ export class Fleet {
       TcpProxy.to(nats.port),
     ]);
     const url = `http://127.0.0.1:${port}`;
-    const fleet = new Fleet({ database, nats, apiToPostgres, workerToNats, url, folder }, {
-      DATABASE_URL: database.url,
-      NATS_URL: cluster?.url ?? nats.url,
-      NATS_REPLICAS: cluster === undefined ? "1" : "3",
-      PORT: String(port),
-      JWT_SECRET: "a secret of the tests that is long enough",
-      SECRETS_KEY: Buffer.alloc(32, 7).toString("base64"),
-      EGRESS_ALLOW: "127.0.0.0/8",
-      RETRY_SCHEDULE: "1,1,2,2,4,4,8,8",
-      ATTEMPT_TIMEOUT_MS: String(ATTEMPT_TIMEOUT_MS),
-      ...env,
-    });
-    await Promise.all([fleet.startApi(), ...Array.from({ length: workers }, () => fleet.startWorker())]);
-    await fleet.ready();
-    await fleet.balanced(workers);
+    const fleet = new Fleet(
+      { database, nats, apiToPostgres, workerToNats, url, folder, cluster },
+      {
+        DATABASE_URL: database.url,
+        NATS_URL: cluster?.url ?? nats.url,
+        NATS_REPLICAS: cluster === undefined ? "1" : "3",
+        PORT: String(port),
+        JWT_SECRET: "a secret of the tests that is long enough",
+        SECRETS_KEY: Buffer.alloc(32, 7).toString("base64"),
+        EGRESS_ALLOW: "127.0.0.0/8",
+        RETRY_SCHEDULE: "1,1,2,2,4,4,8,8",
+        ATTEMPT_TIMEOUT_MS: String(ATTEMPT_TIMEOUT_MS),
+        ...env,
+      },
+    );
+    try {
+      await Promise.all([fleet.startApi(), ...Array.from({ length: workers }, () => fleet.startWorker())]);
+      await fleet.ready();
+      await fleet.balanced(workers);
+    } catch (error) {
+      await fleet.stop();
+      throw error;
+    }
     return fleet;
   }
 
@@ -108,6 +126,11 @@ export class Fleet {
     this.workers.push(pending);
     this.workers[place] = await worker;
     return this.workers[place];
+  }
+
+  /** The api and the workers that have not ended. */
+  running(): Role[] {
+    return this.#all.filter(({ pid }) => isRunning({ pid }));
   }
 
   /** In the order of their start. */
@@ -184,7 +207,7 @@ export class Fleet {
     this.apiToPostgres.stop();
     this.workerToNats.stop();
     await this.sql.end({ timeout: 1 });
-    await Promise.all([this.nats.stop(), this.database.drop()]);
+    await Promise.all([this.nats.stop(), this.cluster?.stop(), this.database.drop()]);
   }
 
   /** Resolves when it says that it is ready. It leaves when this process does: the channel between them closes. */

@@ -23,6 +23,8 @@ export type LoadOptions = {
   accounts: number;
   /** Of each account; one more is told of subscribers. */
   webhooks: number;
+  /** What all of them ask for; each its own type unless given. */
+  type?: string;
   latencyMs: (index: number) => number;
   /** One of so many requests is answered 500; 0: none. */
   failEvery: number;
@@ -32,9 +34,7 @@ export class Load {
   readonly accepted: Ledger = new Set();
   readonly targets: Target[] = [];
   /** Answers by status; 0: none. */
-  readonly statuses = new Map<number, number>();
-  /** The longest that an answer has taken, milliseconds. */
-  slowestMs = 0;
+  readonly answers = new Map<number, { count: number; slowestMs: number }>();
   readonly #options: LoadOptions;
   readonly #subscriberTargets = new Map<Account, Target>();
   #isRunning = false;
@@ -47,11 +47,11 @@ export class Load {
   }
 
   async prepare(): Promise<void> {
-    const { accounts, webhooks } = this.#options;
+    const { accounts, webhooks, type } = this.#options;
     for (let index = 0; index < accounts; index += 1) {
       const account = await this.#signUp();
       for (let at = 0; at < webhooks; at += 1) {
-        this.targets.push(await this.#register(account, index * webhooks + at, `load.w${at}`));
+        this.targets.push(await this.#register(account, index * webhooks + at, type ?? `load.w${at}`));
       }
       this.#subscriberTargets.set(account, await this.#register(account, 0, "subscriber.created"));
     }
@@ -85,7 +85,9 @@ export class Load {
       for (; sent < due; sent += 1) {
         if (this.#outstanding >= OUTSTANDING_MAX) continue;
         this.#outstanding += 1;
-        this.#one().finally(() => (this.#outstanding -= 1)).catch(() => {});
+        this.#one()
+          .finally(() => (this.#outstanding -= 1))
+          .catch(() => {});
       }
       await sleep(systemClock, TICK_MS);
     }
@@ -120,8 +122,10 @@ export class Load {
     } catch {
       return undefined;
     } finally {
-      this.statuses.set(status, (this.statuses.get(status) ?? 0) + 1);
-      this.slowestMs = Math.max(this.slowestMs, systemClock.monotonic() - startedAt);
+      const answers = this.answers.get(status) ?? { count: 0, slowestMs: 0 };
+      answers.count += 1;
+      answers.slowestMs = Math.max(answers.slowestMs, Math.round(systemClock.monotonic() - startedAt));
+      this.answers.set(status, answers);
     }
   }
 

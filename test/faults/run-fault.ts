@@ -5,11 +5,12 @@ import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { type Fault, partitionsOf } from "./faults.ts";
 import { Fleet } from "./fleet.ts";
 import { Load } from "./load.ts";
+import { MemoryWatch } from "./memory.ts";
 import { RecordingReceiver } from "./receiver.ts";
 import { duplicatesAmong, judge, settled, undelivered, type Verdict } from "./verdict.ts";
 
 /** Where the evidence is, for whoever looks into a violation. */
-export type Row = Verdict & { statuses: string; slowestMs: number; logs: string };
+export type Row = Verdict & { answers: string; memory: string; logs: string };
 
 export type RunOptions = { perSecond: number; warmUpMs: number; coolDownMs: number };
 
@@ -19,11 +20,12 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
   const receiver = await RecordingReceiver.start();
   let fleet: Fleet | undefined;
   try {
-    fleet = await Fleet.start({ workers: fault.workers, cluster: fault.cluster });
+    fleet = await Fleet.start({ workers: fault.workers, cluster: await fault.cluster?.() });
     // Every third endpoint is busy nearly all the time, so that a second request at once would be seen.
     const latencyMs = (index: number) => (index % 3 === 0 ? 150 : 10);
     const load = new Load({ apiUrl: fleet.url, receiver, accounts: 4, webhooks: 9, latencyMs, failEvery: 40 });
     await load.prepare();
+    const memory = new MemoryWatch(fleet);
     load.start(perSecond);
     await sleep(systemClock, warmUpMs);
     const concerned = await partitionsOf(fault, fleet);
@@ -36,8 +38,10 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
     await settled(fleet, load, receiver);
     const verdict = await judge(fleet, load, receiver, { at, healedAt, targets });
     await keepEvidence(fleet, load, receiver, { at, healedAt });
-    const statuses = [...load.statuses].map(([status, count]) => `${status}:${count}`).join(" ");
-    return { ...verdict, statuses, slowestMs: load.slowestMs, logs: fleet.folder };
+    const answers = [...load.answers]
+      .map(([status, { count, slowestMs }]) => `${status} ${count}x in ${slowestMs} ms at most`)
+      .join(", ");
+    return { ...verdict, answers, memory: memory.stop(), logs: fleet.folder };
   } finally {
     await fleet?.stop();
     await receiver.stop();

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createDatabase } from "../../src/dev/create-database.ts";
+import { endOrphanedNats } from "../../src/dev/embedded-nats.ts";
 import { EmbeddedPostgres } from "../../src/dev/embedded-postgres.ts";
 import { anyFreePort } from "../../src/dev/ports.ts";
 import { processesBelow } from "../../src/dev/processes.ts";
@@ -57,8 +58,9 @@ export class Servers implements OwnServers {
     for (const { pid } of processesBelow(join(this.folder, "postgres"), ["postgres"])) process.kill(pid, signal);
   }
 
+  /** With every nats-server below its folder. */
   async stop({ keepFolder }: { keepFolder: boolean }): Promise<void> {
-    await this.#postgres.kill();
+    await Promise.all([this.#postgres.kill(), endOrphanedNats(this.folder)]);
     if (!keepFolder) rmSync(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }

@@ -30,6 +30,11 @@ export type RoleProcess = {
   kill(signal?: NodeJS.Signals): Promise<void>;
 };
 
+/** With the patience of somebody who shares two processors with every other test. */
+export function patiently<Result>(assertion: () => Result | Promise<Result>, timeoutMs = 20_000): Promise<Result> {
+  return eventually(assertion, timeoutMs, 50);
+}
+
 const PASSWORD = "a password of a user";
 
 export class Fairpost {

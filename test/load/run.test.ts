@@ -1,7 +1,7 @@
 // `bun run load` for real, on an instance of its own.
 
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../../src/dev/project.ts";
@@ -17,19 +17,30 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function load(...args: string[]) {
+  const progressFile = join(folder, `progress-${Bun.randomUUIDv7()}`);
+  writeFileSync(progressFile, "");
   const child = Bun.spawn(
     [process.execPath, "src/load/main.ts", "--out", folder, "--victims", "2", "--warm-up", "0", ...args],
-    { cwd: projectRoot, stdio: ["ignore", "pipe", Bun.file(join(folder, "progress"))] },
+    { cwd: projectRoot, stdio: ["ignore", "pipe", Bun.file(progressFile)] },
   );
-  return { child, output: new Response(child.stdout).text() };
+  const progress = () => readFileSync(progressFile, "utf8");
+  return { child, progress, output: new Response(child.stdout).text() };
 }
 
-const progress = () => readFileSync(join(folder, "progress"), "utf8");
 const report = (scenario: string) => JSON.parse(readFileSync(join(folder, `${scenario}.json`), "utf8")) as Report;
 const leftovers = (pid: number) => readdirSync(tmpdir()).filter((entry) => entry.startsWith(`fairpost-load-${pid}-`));
 
 test("a burst: everything arrives once, one at a time, and the report says so", async () => {
-  const { child, output } = load("--scenario", "burst", "--subscribers", "200", "--webhooks", "2", "--quiet", "2");
+  const { child, progress, output } = load(
+    "--scenario",
+    "burst",
+    "--subscribers",
+    "200",
+    "--webhooks",
+    "2",
+    "--quiet",
+    "2",
+  );
   const text = await output;
   if ((await child.exited) !== 0) throw new Error(progress() + text);
   const { accounting, victims, groups, workers, processes, phases } = report("burst");
@@ -60,7 +71,7 @@ test("a burst: everything arrives once, one at a time, and the report says so", 
 });
 
 test("interrupted, it reports what there is and leaves nothing behind", async () => {
-  const { child, output } = load("--for", "60", "--quiet", "1", "--rate", "50");
+  const { child, progress, output } = load("--for", "60", "--quiet", "1", "--rate", "50");
   await eventually(() => expect(progress()).toContain("noise "), 60_000, 100);
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);

@@ -41,16 +41,17 @@ export function explore(rules: Rules, bounds: Bounds): Exploration {
     const fault = faultOf(node.state);
     if (fault !== undefined) return found(fault, index);
     for (const { name, kind, to } of stepsFrom(node.state, rules)) {
+      if (isUndone(node.state, to, name)) return found(UNDONE, index);
       const next = visit(to, { name, from: index }, node.isClean && kind !== "fault");
       if (kind === "step") node.steps.push(next);
       else if (kind === "repair") node.repairs.push(next);
     }
   }
-  const withRepairs = cannotComplete(nodes, ({ steps, repairs }) => [...steps, ...repairs]);
-  if (withRepairs !== undefined) return found("stuck", withRepairs);
   // Where nothing went wrong, nothing needs repair.
   const unaided = cannotComplete(nodes, ({ steps }) => steps);
   if (unaided !== undefined) return found("stuck until it is repaired, although nothing went wrong", unaided);
+  const withRepairs = cannotComplete(nodes, ({ steps, repairs }) => [...steps, ...repairs]);
+  if (withRepairs !== undefined) return found("stuck", withRepairs);
   return { states: nodes.length, violation: undefined };
 
   /** The first state from which completion cannot be reached; without repairs only clean histories are looked at. */
@@ -84,12 +85,18 @@ export function wander(rules: Rules, bounds: Bounds, seeds: number, steps: numbe
       const step = next[Math.floor(random() * next.length)];
       if (step === undefined) break;
       way.push(step.name);
+      const what = isUndone(state, step.to, step.name) ? UNDONE : faultOf(step.to);
       state = step.to;
-      const what = faultOf(state);
       if (what !== undefined) return { states: seed, violation: { what, way } };
     }
   }
   return { states: seeds * steps, violation: undefined };
+}
+
+const UNDONE = "completed, and pending again";
+
+function isUndone(from: State, to: State, by: string): boolean {
+  return from.row.status !== "pending" && to.row.status === "pending" && by !== "replayed";
 }
 
 /** What must never be true of a state. */

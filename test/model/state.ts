@@ -98,8 +98,8 @@ export type State = {
   allowed: number;
 } & Bounds;
 
-/** What makes the model finite: how often each may happen still. */
-export type Bounds = { faultsLeft: number; replaysLeft: number; returnsLeft: number };
+/** What makes the model finite: how often each may happen still, and how many attempts a schedule has. */
+export type Bounds = { faultsLeft: number; replaysLeft: number; returnsLeft: number; attemptsMax: number };
 
 const newWorker = (): Worker => ({ held: [], hasNoticedEpoch: true, hasFollowedEpoch: true });
 

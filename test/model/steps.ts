@@ -6,8 +6,9 @@ import { type Held, simplest, type Result, type Rules, type State, type StreamMe
 export type Kind = "step" | "repair" | "fault";
 export type Step = { name: string; kind: Kind; to: State };
 
-const ATTEMPTS_MAX = 2;
 const MESSAGES_MAX = 2;
+/** With the rules kept, the bounds do not lead so far. */
+const REPAIRED_GENERATION_MAX = 4;
 
 const ROLES = ["owner", "other"] as const;
 type Role = (typeof ROLES)[number];
@@ -122,7 +123,13 @@ function ownerKeepsTable({ row, owner, stream, isYoung }: State, rules: Rules, m
   }
   const isOverdue = row.status === "pending" && row.seq !== null && row.due && !isYoung;
   const isThere = row.isOfEpoch && stream.messages.some(({ seq }) => seq === row.seq);
-  if (rules.reconciler && isOverdue && !isThere && owner.held.length === 0) {
+  if (
+    rules.reconciler &&
+    isOverdue &&
+    !isThere &&
+    owner.held.length === 0 &&
+    row.generation < REPAIRED_GENERATION_MAX
+  ) {
     may("repair", "reconciler returns the row", returnToTable);
   }
 }
@@ -219,8 +226,8 @@ function check(s: State, own: Held, worker: Worker): void {
 
 type On = (name: string, change: (s: State, own: Held, worker: Worker) => void) => void;
 
-function requestEnds({ returnsLeft }: State, held: Held, on: On): void {
-  const isLast = held.attempts + 1 >= ATTEMPTS_MAX;
+function requestEnds({ returnsLeft, attemptsMax }: State, held: Held, on: On): void {
+  const isLast = held.attempts + 1 >= attemptsMax;
   on("receiver answers 200", (s, own) => {
     s.successes += 1;
     conclude(own, "delivered");

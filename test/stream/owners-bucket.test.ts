@@ -33,12 +33,12 @@ function connection() {
 /** What a watcher hears, and how to end it. */
 function watch() {
   const heard: Entry[] = [];
-  const { stop } = bucket.watch(
+  const watching = bucket.watch(
     (entry) => heard.push(entry),
     () => {},
   );
   const of = (key: string) => heard.filter((entry) => entry.key === key);
-  return { of, stop };
+  return { of, stop: () => watching.stop() };
 }
 
 test("a key is written by whoever knows its last revision, and by nobody else", async () => {
@@ -74,19 +74,27 @@ test("a key expires its time to live after its last renewal, never before, and a
   let revision = (await bucket.write("p02", "mine", 0, TTL_MS)) ?? 0;
   const claimedAt = systemClock.monotonic();
   let renewedAt = claimedAt;
-  await eventually(async () => {
-    if (systemClock.monotonic() - claimedAt < 1.5 * TTL_MS) {
-      renewedAt = systemClock.monotonic();
-      revision = (await bucket.write("p02", "mine", revision, TTL_MS)) ?? 0;
-    }
-    expect(systemClock.monotonic() - claimedAt).toBeGreaterThan(1.5 * TTL_MS);
-  }, 10_000, 250);
+  await eventually(
+    async () => {
+      if (systemClock.monotonic() - claimedAt < 1.5 * TTL_MS) {
+        renewedAt = systemClock.monotonic();
+        revision = (await bucket.write("p02", "mine", revision, TTL_MS)) ?? 0;
+      }
+      expect(systemClock.monotonic() - claimedAt).toBeGreaterThan(1.5 * TTL_MS);
+    },
+    10_000,
+    250,
+  );
   expect((await bucket.read("p02"))?.value).toBe("mine");
-  const expired = await eventually(() => {
-    const last = of("p02").at(-1);
-    expect(last?.value).toBeNull();
-    return last;
-  }, 6_000, 5);
+  const expired = await eventually(
+    () => {
+      const last = of("p02").at(-1);
+      expect(last?.value).toBeNull();
+      return last;
+    },
+    6_000,
+    5,
+  );
   const lastedMs = systemClock.monotonic() - renewedAt;
   expect(lastedMs).toBeGreaterThanOrEqual(TTL_MS);
   expect(lastedMs).toBeLessThan(TTL_MS + 1_500);

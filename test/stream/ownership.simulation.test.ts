@@ -3,13 +3,15 @@
 // workers have requests under way for one partition; and when the trouble is over each partition has one owner.
 
 import { describe, expect, test } from "bun:test";
-import { quotaOf } from "../../src/domain/lease.ts";
+import { Lease, quotaOf } from "../../src/domain/lease.ts";
 import { ALL_PARTITIONS, partitionName } from "../../src/domain/partition.ts";
 import { SimulatedFleet, SOUND, type Teeth } from "./simulation/fleet.ts";
 import { FAIR } from "./simulation/process.ts";
 import { World } from "./simulation/world.ts";
 
-const SEEDS = Number(process.env.SEEDS ?? 60);
+const SEEDS = 40;
+/** Chances that a broken rule is seen in one seed are better than one in two. */
+const SEEDS_UNTIL_SEEN = 20;
 const TROUBLE_MS = 150_000;
 /** A lease must run out, then the partitions must be shared again. */
 const CALM_MS = 60_000;
@@ -21,13 +23,18 @@ const TROUBLES: readonly Trouble[] = [
   function badWeather({ world, present }) {
     const worker = world.oneOf(present);
     if (worker === undefined) return;
-    worker.process.weather = { requestLost: world.between(0, 0.5), answerLost: world.between(0, 0.5), slow: world.between(0, 0.8) };
+    worker.process.weather = {
+      requestLost: world.between(0, 0.5),
+      answerLost: world.between(0, 0.5),
+      slow: world.between(0, 0.8),
+      slowMs: 4_000,
+    };
     world.after(world.between(1_000, 30_000), () => (worker.process.weather = FAIR));
   },
   function freezeWhileWaiting({ world, present }) {
     const worker = world.oneOf(present);
     if (worker === undefined) return;
-    worker.process.weather = { ...FAIR, slow: 1 };
+    worker.process.weather = { ...FAIR, slow: 1, slowMs: 1_000 };
     world.after(world.between(3_000, 6_000), () => worker.process.freeze());
     world.after(world.between(8_000, 25_000), () => {
       worker.process.weather = FAIR;
@@ -68,14 +75,12 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
-export async function simulate(seed: number, teeth: Teeth = SOUND): Promise<SimulatedFleet> {
+async function simulate(seed: number, teeth: Teeth = SOUND): Promise<SimulatedFleet> {
   const world = new World(seed);
   const fleet = new SimulatedFleet(world, 2 + Math.floor(world.between(0, 4)), teeth);
   await world.runUntil(world.between(0, 8_000));
   while (world.now < TROUBLE_MS) {
-    const trouble = world.oneOf(TROUBLES);
-    if (process.env.TRACE) console.log(world.now, trouble?.name);
-    trouble?.(fleet);
+    world.oneOf(TROUBLES)?.(fleet);
     await world.runUntil(world.now + world.between(300, 8_000));
   }
   // The longest trouble is over by then.
@@ -87,7 +92,7 @@ export async function simulate(seed: number, teeth: Teeth = SOUND): Promise<Simu
 
 describe("ownership", () => {
   test(`never has two workers request for one partition, and recovers (${SEEDS} seeds)`, async () => {
-    for (let seed = Number(process.env.SEED ?? 1); seed <= SEEDS; seed += 1) {
+    for (let seed = 1; seed <= SEEDS; seed += 1) {
       const { present, violations } = await simulate(seed);
       expect(violations.slice(0, 3), `seed ${seed}`).toEqual([]);
       const owned = present.flatMap(({ tenures }) => [...tenures.keys()]).toSorted((a, b) => a - b);
@@ -104,15 +109,14 @@ describe("ownership", () => {
       "the deadline is counted from the answer": {
         ...SOUND,
         tamper(lease, process, partition) {
-          const { renewed } = lease;
           lease.renewed = (revision, sentAt) =>
-            renewed.call(lease, revision, sentAt + process.msSinceWrite(partitionName(partition)));
+            Lease.prototype.renewed.call(lease, revision, sentAt + process.msSinceWrite(partitionName(partition)));
         },
       },
     };
     for (const [what, teeth] of Object.entries(broken)) {
       let violations = 0;
-      for (let seed = 1; seed <= SEEDS && violations === 0; seed += 1) {
+      for (let seed = 1; seed <= SEEDS_UNTIL_SEEN && violations === 0; seed += 1) {
         violations = (await simulate(seed, teeth)).violations.length;
       }
       expect(violations, what).toBeGreaterThan(0);

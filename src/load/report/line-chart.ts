@@ -16,6 +16,8 @@ const WIDTH = 960;
 const HEIGHT = 280;
 const PLOT = { left: 70, right: 935, top: 34, bottom: 250 };
 const TICKS = 5;
+/** As many as the style sheet has. */
+const COLOURS = 8;
 
 type Scale = { ticks: number[]; y: (value: number) => number };
 
@@ -77,13 +79,13 @@ function tickSvg(tick: number, { y }: Scale, label: string): string {
 
 function lineSvg({ points, isThin }: Line, index: number, x: (value: number) => number, { y }: Scale): string {
   const path = points.map(([at, value]) => `${x(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
-  return `<polyline class="line c${index % 6}${isThin === true ? " thin" : ""}" points="${path}"/>`;
+  return `<polyline class="line c${index % COLOURS}${isThin === true ? " thin" : ""}" points="${path}"/>`;
 }
 
 function legend(lines: readonly Line[]): string {
   const items = lines.map(
     ({ name, isThin }, index) =>
-      `<span><i class="c${index % 6}${isThin === true ? " thin" : ""}"></i>${escapeHtml(name)}</span>`,
+      `<span><i class="c${index % COLOURS}${isThin === true ? " thin" : ""}"></i>${escapeHtml(name)}</span>`,
   );
   return `<div class="legend">${items.join("")}</div>`;
 }

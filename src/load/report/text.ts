@@ -83,7 +83,7 @@ export function tablesOf(report: Report): Table[] {
         whole(group.delivered),
         ...latencyCells(group.latency),
         Object.entries(group.receivers)
-          .map(([behaviour, count]) => `${whole(count)} ${behaviour}`)
+          .map(([behaviour, count]) => `${whole(count)} x ${behaviour}`)
           .join(", "),
       ]),
     },

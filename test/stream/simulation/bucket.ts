@@ -54,7 +54,6 @@ export class SimulatedBucket {
       else this.#store(key, null, MARKER_TTL_MS);
     });
     this.#keys.set(key, { key, revision, value, expiry });
-    if (key === `p${process.env.TRACE?.padStart(2, "0")}`) console.log(this.#world.now, "stored", key, revision, value);
     for (const hear of this.#watchers) hear({ key, revision, value });
     return revision;
   }

@@ -50,13 +50,11 @@ export class SimulatedWorker {
       hasEnded: (other) => other.bootId === start.bootId && fleet.workers[other.pid]?.hasEnded === true,
       attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
       events: {
-        gained: (partition, lease, reason) => {
-          if (process.env.TRACE === String(partition)) console.log(world.now, this.id, "gained", partition, reason);
+        gained: (partition, lease) => {
           fleet.teeth.tamper(lease, this.process, partition);
           this.tenures.set(partition, { lease, isDraining: false });
         },
-        release: async (partition, reason) => {
-          if (process.env.TRACE === String(partition)) console.log(world.now, this.id, "release", partition, reason);
+        release: async (partition) => {
           const tenure = this.tenures.get(partition);
           if (tenure === undefined) return;
           tenure.isDraining = true;
@@ -65,15 +63,12 @@ export class SimulatedWorker {
           await new Promise<void>((resolve) => this.process.after(restMs * 1.01 + 1, resolve));
           if (this.tenures.get(partition) === tenure) this.tenures.delete(partition);
         },
-        lost: (partition, reason) => {
-          if (process.env.TRACE === String(partition)) console.log(world.now, this.id, "lost", partition, reason);
-          this.tenures.delete(partition);
-        },
+        lost: (partition) => this.tenures.delete(partition),
         takenOver: () => {},
       },
       onTrouble: () => {},
     });
-    void this.ownership.start();
+    this.ownership.start().catch(() => {});
     const look = (): void => {
       this.#lookAtBucket(fleet);
       this.process.after(LOOK_MS, look);
@@ -124,11 +119,7 @@ export class SimulatedFleet {
     this.#machines = world.happens(0.5) ? 1 : 100;
     this.bucket = new SimulatedBucket(world);
     for (let index = 0; index < workers; index += 1) this.join();
-    const step = (): void => {
-      this.check();
-      world.after(STEP_MS, step);
-    };
-    step();
+    world.observe(STEP_MS, () => this.#check());
   }
 
   /** Those that run and mean to stay. */
@@ -153,17 +144,17 @@ export class SimulatedFleet {
   }
 
   /** Who could start a request now does; and nobody else's may be under way. */
-  check(): void {
-    const { world } = this;
+  #check(): void {
+    const { world, workers } = this;
     for (const partition of ALL_PARTITIONS) {
-      const starting = this.workers.filter((worker) => this.#mayStart(worker, partition));
-      for (const worker of starting) {
-        for (const other of this.workers) {
+      for (const worker of workers) {
+        if (!this.#mayStart(worker, partition)) continue;
+        for (const other of workers) {
           if (other === worker || (other.busyUntil.get(partition) ?? 0) <= world.now) continue;
           this.violations.push(`${world.now} ms: ${worker.id} and ${other.id} both request for p${partition}`);
         }
+        worker.busyUntil.set(partition, world.now + ATTEMPT_TIMEOUT_MS);
       }
-      for (const worker of starting) worker.busyUntil.set(partition, world.now + ATTEMPT_TIMEOUT_MS);
     }
   }
 

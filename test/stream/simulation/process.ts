@@ -8,11 +8,13 @@ import type { World } from "./world.ts";
 
 /** How long the store's client waits for an answer. */
 const ANSWER_TIMEOUT_MS = 2_000;
+/** How long one thing takes at most that a thawed process has to catch up with. */
+const LATE_MS_MAX = 10;
 
 /** How bad the network is: chances of one request. */
-export type Weather = { requestLost: number; answerLost: number; slow: number };
+export type Weather = { requestLost: number; answerLost: number; slow: number; slowMs: number };
 
-export const FAIR: Weather = { requestLost: 0, answerLost: 0, slow: 0 };
+export const FAIR: Weather = { requestLost: 0, answerLost: 0, slow: 0, slowMs: 4_000 };
 
 export class SimulatedProcess implements Clock, OwnersStore {
   readonly #world: World;
@@ -24,6 +26,7 @@ export class SimulatedProcess implements Clock, OwnersStore {
   #isKilled = false;
   #isCutOff = false;
   #late: (() => void)[] = [];
+  #isCatchingUp = false;
   readonly #writtenAt = new Map<string, number>();
   weather: Weather = FAIR;
 
@@ -83,7 +86,7 @@ export class SimulatedProcess implements Clock, OwnersStore {
     if (this.#frozenSince === undefined || this.#isKilled) return;
     if (hasSlept) this.#monotonicBehindMs += this.#world.now - this.#frozenSince;
     this.#frozenSince = undefined;
-    for (const run of this.#late.splice(0)) this.#world.after(0, () => this.#happen(run));
+    this.#catchUp();
   }
 
   kill(): void {
@@ -181,12 +184,24 @@ export class SimulatedProcess implements Clock, OwnersStore {
   }
 
   #travelMs(): number {
-    return this.#world.happens(this.weather.slow) ? this.#world.between(100, 4_000) : this.#world.between(0.5, 10);
+    const { slow, slowMs } = this.weather;
+    return this.#world.happens(slow) ? this.#world.between(100, slowMs) : this.#world.between(0.5, 10);
+  }
+
+  /** One by one: a process that goes on has much to do. */
+  #catchUp(): void {
+    if (this.#frozenSince !== undefined || this.#isCatchingUp || this.#late.length === 0) return;
+    this.#isCatchingUp = true;
+    this.#world.after(this.#world.between(0, LATE_MS_MAX), () => {
+      this.#isCatchingUp = false;
+      if (this.#frozenSince === undefined && !this.#isKilled) this.#late.shift()?.();
+      this.#catchUp();
+    });
   }
 
   #happen(run: () => void): void {
     if (this.#isKilled) return;
-    if (this.#frozenSince === undefined) run();
+    if (this.#frozenSince === undefined && this.#late.length === 0) run();
     else this.#late.push(run);
   }
 }

@@ -12,6 +12,7 @@ export class World {
   readonly random: () => number;
   #now = 0;
   #order = 0;
+  #observer: { stepMs: number; nextAt: number; look: () => void } | undefined;
   /** Latest first. */
   readonly #events: Event[] = [];
 
@@ -41,15 +42,31 @@ export class World {
     };
   }
 
+  /** Calls `look` at every `stepMs`; it changes nothing. */
+  observe(stepMs: number, look: () => void): void {
+    this.#observer = { stepMs, nextAt: this.#now, look };
+  }
+
   async runUntil(end: number): Promise<void> {
     for (let next = this.#events.at(-1); next !== undefined && next.at <= end; next = this.#events.at(-1)) {
       this.#events.pop();
       if (next.isCancelled) continue;
+      this.#lookUntil(next.at);
       this.#now = next.at;
       next.run();
-      for (let turn = 0; turn < MICROTASK_TURNS; turn += 1) await undefined;
+      for (let turn = 0; turn < MICROTASK_TURNS; turn += 1) await Promise.resolve();
     }
+    this.#lookUntil(end);
     this.#now = end;
+  }
+
+  #lookUntil(end: number): void {
+    const observer = this.#observer;
+    if (observer === undefined) return;
+    for (; observer.nextAt < end; observer.nextAt += observer.stepMs) {
+      this.#now = observer.nextAt;
+      observer.look();
+    }
   }
 
   between(low: number, high: number): number {

@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import type { UserId, WebhookId } from "../../src/domain/ids.ts";
+import { ALL_PARTITIONS } from "../../src/domain/partition.ts";
+import { PRIORITIES } from "../../src/domain/priority.ts";
+import { headersOf, messageId, parseMessage } from "../../src/stream/message.ts";
+import { consumerFilter, parseSubject, STREAM_SUBJECTS, subjectOf } from "../../src/stream/subjects.ts";
+import { messageOf } from "./servers.ts";
+
+const routes = fc.record({
+  userId: fc.uuid().map((id) => id as UserId),
+  webhookId: fc.uuid().map((id) => id as WebhookId),
+  partition: fc.constantFrom(...ALL_PARTITIONS),
+  priority: fc.constantFrom(...PRIORITIES),
+});
+/** As NATS compares a subject with a filter of `*`. */
+const matches = (subject: string, filter: string) => {
+  const [words, patterns] = [subject.split("."), filter.split(".")];
+  return words.length === patterns.length && patterns.every((word, index) => word === "*" || word === words[index]);
+};
+
+describe("a subject", () => {
+  test("says where a delivery is bound for, is the stream's, and of exactly one consumer", () => {
+    fc.assert(
+      fc.property(routes, (route) => {
+        const subject = subjectOf(route);
+        expect(parseSubject(subject)).toEqual(route);
+        expect(matches(subject, STREAM_SUBJECTS)).toBe(true);
+        const consumers = ALL_PARTITIONS.flatMap((partition) =>
+          PRIORITIES.map((priority) => ({ partition, priority })),
+        );
+        const own = consumers.filter(({ partition, priority }) =>
+          matches(subject, consumerFilter(partition, priority)),
+        );
+        expect(own).toEqual([{ partition: route.partition, priority: route.priority }]);
+      }),
+    );
+  });
+
+  test("of any other form is nobody's", () => {
+    fc.assert(fc.property(fc.string(), (text) => expect(parseSubject(text)).toBe(undefined)));
+    const good = subjectOf(messageOf());
+    for (const bad of [`${good}.x`, good.replace("p03", "p16"), good.replace("high", "urgent"), good.slice(0, -1)]) {
+      expect(parseSubject(bad)).toBe(undefined);
+    }
+  });
+});
+
+describe("a message", () => {
+  test("comes back as it was", () => {
+    const numbers = fc.record({
+      generation: fc.nat(),
+      attemptCount: fc.nat(),
+      scheduleBase: fc.nat(),
+      pendingSince: fc.nat(),
+    });
+    fc.assert(
+      fc.property(routes, numbers, fc.constantFrom("accept" as const, "refill" as const), (route, counts, origin) => {
+        const message = messageOf({ ...route, ...counts, origin });
+        expect(parseMessage(subjectOf(message), headersOf(message), message.payload)).toEqual(message);
+      }),
+    );
+  });
+
+  test("has an id of its delivery and generation", () => {
+    const message = messageOf({ generation: 4 });
+    expect(messageId(message)).toBe(`${message.deliveryId}:4`);
+    expect(headersOf(message).get("Nats-Msg-Id")).toBe(messageId(message));
+  });
+
+  test.each(["Fairpost-Delivery", "Fairpost-Generation", "Fairpost-Pending-Since", "Fairpost-Event-Type"])(
+    "without the header %s is refused by that name",
+    (name) => {
+      const message = messageOf();
+      const headers = headersOf(message);
+      headers.delete(name);
+      expect(() => parseMessage(subjectOf(message), headers, "")).toThrow(name);
+    },
+  );
+});

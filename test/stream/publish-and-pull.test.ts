@@ -1,0 +1,140 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { jetstreamManager } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/transport-node";
+import type { Message } from "../../src/domain/delivery.ts";
+import { newId, type UserId, type WebhookId } from "../../src/domain/ids.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import type { NatsLink } from "../../src/stream/connection.ts";
+import { countLanes, deliveryAt, lastSequence } from "../../src/stream/inspect.ts";
+import { Publisher } from "../../src/stream/publisher.ts";
+import { type Handle, Pull } from "../../src/stream/pull.ts";
+import { ensureTopology } from "../../src/stream/topology.ts";
+import { eventually, type TestNats, testNats } from "../support/services.ts";
+import { connected, messageOf } from "./servers.ts";
+
+let nats: TestNats;
+let link: NatsLink;
+let connection: NatsConnection;
+let publisher: Publisher;
+
+beforeAll(async () => {
+  nats = await testNats();
+  ({ link, connection } = await connected(nats.url));
+  publisher = new Publisher(link);
+}, 30_000);
+afterAll(async () => {
+  await link.stop();
+  await nats.stop();
+});
+beforeEach(async () => {
+  const manager = await jetstreamManager(connection);
+  await manager.streams.delete("WEBHOOKS").catch(() => {});
+  await ensureTopology(connection, 1);
+});
+
+const seqOf = async (message: Message) => {
+  const published = await publisher.publish(message);
+  if (published.kind !== "stored") throw new Error(JSON.stringify(published));
+  return published.seq;
+};
+const publishMany = (count: number, more: Partial<Message> = {}) =>
+  Promise.all(Array.from({ length: count }, () => seqOf(messageOf({ webhookId: newId<WebhookId>(), ...more }))));
+
+function pull(batch = 16) {
+  const received: Handle[] = [];
+  const started = new Pull({
+    connection,
+    consumer: "p03-high",
+    clock: systemClock,
+    batch,
+    onMessage: (_, handle) => received.push(handle),
+  });
+  return { pull: started, received, seqs: () => received.map(({ seq }) => seq) };
+}
+
+describe("Publisher", () => {
+  test("stores a generation once, and another one as well", async () => {
+    const message = messageOf();
+    const seq = await seqOf(message);
+    expect(await seqOf(message)).toBe(seq);
+    expect(await seqOf({ ...message, generation: 1 })).toBe(seq + 1);
+    expect(await deliveryAt(connection, seq)).toBe(message.deliveryId);
+    expect(await deliveryAt(connection, seq + 7)).toBe(undefined);
+    expect(await lastSequence(connection)).toBe(seq + 1);
+  });
+
+  test("says that a lane is full, and stores other lanes still", async () => {
+    const [webhookId, userId] = [newId<WebhookId>(), newId<UserId>()];
+    await publishMany(64, { webhookId, userId });
+    expect(await publisher.publish(messageOf({ webhookId, userId }))).toEqual({ kind: "subject_full" });
+    await seqOf(messageOf({ webhookId, userId, priority: "normal" }));
+    const lanes = await countLanes(connection, 3);
+    expect(lanes.toSorted((a, b) => a.messages - b.messages)).toEqual([
+      { webhookId, priority: "normal", messages: 1 },
+      { webhookId, priority: "high", messages: 64 },
+    ]);
+    expect(await countLanes(connection, 4)).toEqual([]);
+  });
+
+  test("without a stream it fails, and says so", async () => {
+    await (await jetstreamManager(connection)).streams.delete("WEBHOOKS");
+    expect((await publisher.publish(messageOf())).kind).toBe("failed");
+    expect(publisher.outstanding).toBe(0);
+  });
+});
+
+describe("Pull", () => {
+  test("an exact stop: what the server handed out was received, and nothing of it is missed", async () => {
+    const seqs = await publishMany(300);
+    const first = pull(32);
+    await eventually(() => expect(first.received.length).toBeGreaterThan(20));
+    await first.pull.stop();
+    const info = await (await jetstreamManager(connection)).consumers.info("WEBHOOKS", "p03-high");
+    expect(info.num_ack_pending).toBe(first.received.length);
+    expect(info.num_waiting).toBe(0);
+    expect(new Set(first.seqs()).size).toBe(first.received.length);
+    for (const handle of first.received) handle.nak(0);
+    const second = pull();
+    await eventually(() => expect(new Set(second.seqs()).size).toBe(300));
+    expect(new Set(second.seqs())).toEqual(new Set(seqs));
+    await second.pull.stop();
+  });
+
+  test("a nak comes again after its delay, counted, and an ack never", async () => {
+    const [acked, naked] = await publishMany(2);
+    const one = pull();
+    await eventually(() => expect(one.received).toHaveLength(2));
+    const before = performance.now();
+    for (const handle of one.received) {
+      if (handle.seq === acked) handle.ack();
+      else handle.nak(500);
+    }
+    await eventually(() => expect(one.received).toHaveLength(3));
+    expect(performance.now() - before).toBeGreaterThanOrEqual(450);
+    expect(one.received[2]).toMatchObject({ seq: naked, deliveryCount: 2 });
+    expect(Math.abs((one.received[2]?.storedAt ?? 0) - systemClock.now())).toBeLessThan(10_000);
+    expect(await deliveryAt(connection, acked ?? 0)).toBe(undefined);
+    await one.pull.stop();
+  });
+
+  test("goes on after the server was killed and restarted, once it is renewed", async () => {
+    const one = pull();
+    await nats.kill();
+    await eventually(() => expect(link.connection).toBe(undefined), 10_000);
+    await nats.restart();
+    await eventually(() => expect(link.connection).toBeDefined(), 10_000);
+    one.pull.renew();
+    const seqs = await publishMany(50);
+    await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
+    await one.pull.stop();
+  }, 30_000);
+
+  test("abandoned, it hears nothing more", async () => {
+    const one = pull();
+    one.pull.abandon();
+    await seqOf(messageOf());
+    const other = pull();
+    await other.pull.stop();
+    expect(one.received).toHaveLength(0);
+  });
+});

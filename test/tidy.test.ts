@@ -1,0 +1,167 @@
+// The rules of the house that a machine can hold: who may import whom, no cycles, no long files, no vague names, and
+// README's tables of settings and metrics.
+
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, join, normalize } from "node:path";
+import { SETTINGS } from "../src/config.ts";
+import { projectRoot } from "../src/dev/project.ts";
+import { METRICS } from "../src/observe/metrics.ts";
+
+/** Folder → folders it may import, and the packages that it may know (`bun` and `node:` are the platform). */
+const WALLS: Record<string, { folders: string[]; packages: RegExp }> = {
+  lib: { folders: [], packages: /^$/ },
+  domain: { folders: ["lib"], packages: /^$/ },
+  observe: { folders: ["domain", "lib"], packages: /^pino$/ },
+  db: { folders: ["domain", "lib"], packages: /^(drizzle-orm(\/.*)?|postgres)$/ },
+  stream: { folders: ["domain", "lib"], packages: /^@nats-io\// },
+  sender: { folders: ["domain", "lib"], packages: /^ipaddr\.js$/ },
+  actor: { folders: ["lib"], packages: /^$/ },
+  // The use cases between the table and the stream: they speak to both.
+  publish: { folders: ["domain", "db", "stream", "observe", "lib"], packages: /^$/ },
+  dispatch: { folders: ["domain", "actor", "observe", "lib"], packages: /^$/ },
+  delivery: { folders: ["domain", "actor", "observe", "lib"], packages: /^$/ },
+  api: {
+    folders: ["domain", "publish", "db", "observe", "lib"],
+    packages: /^(elysia|@elysiajs\/.*|@sinclair\/typebox(\/.*)?|swagger-ui-dist(\/.*)?)$/,
+  },
+};
+/** Their own needs; nobody imports them, but that main.ts starts things by dev. */
+const OUTSIDE = ["console", "dev", "load"];
+const LINES_MAX = 300;
+const VAGUE_NAME = /^(utils?|helpers?|common|managers?|types|misc|shared|index)\.ts$/;
+
+type File = { path: string; text: string; lines: number; imports: string[] };
+
+const files: File[] = [...new Bun.Glob("src/**/*.ts").scanSync(projectRoot)].toSorted().map((path) => {
+  const text = readFileSync(join(projectRoot, path), "utf8");
+  const code = text.replaceAll(/^\s*\/\/.*$/gm, "");
+  const found = code.matchAll(
+    /(?:^|[\s;}])(?:import|export)\s(?:[^"'`;]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm,
+  );
+  const imports = [...found].map(([, from, lazily]) => from ?? lazily ?? "");
+  return { path, text, lines: text.split("\n").length - 1, imports };
+});
+const folderOf = (path: string) => path.split("/")[1]?.replace(/\.ts$/, "") ?? "";
+const targetOf = (file: File, specifier: string) =>
+  specifier.startsWith(".") ? normalize(join(dirname(file.path), specifier)) : undefined;
+const offences = (of: (file: File, specifier: string, target: string | undefined) => boolean) =>
+  files.flatMap((file) =>
+    file.imports
+      .filter((specifier) => of(file, specifier, targetOf(file, specifier)))
+      .map((specifier) => `${file.path} imports ${specifier}`),
+  );
+
+describe("walls", () => {
+  test("the imports are really read", () => {
+    expect(files.length).toBeGreaterThan(50);
+    expect(files.find(({ path }) => path === "src/app.ts")?.imports).toContain("./db/database.ts");
+    expect(files.find(({ path }) => path === "src/main.ts")?.imports).toContain("./app.ts");
+  });
+
+  test("a folder imports only the folders below it", () => {
+    const found = offences((file, _, target) => {
+      const wall = WALLS[folderOf(file.path)];
+      if (wall === undefined || target === undefined) return false;
+      const folder = folderOf(target);
+      return folder !== folderOf(file.path) && !wall.folders.includes(folder);
+    });
+    expect(found).toEqual([]);
+  });
+
+  test("each package is known to one folder", () => {
+    const found = offences((file, specifier, target) => {
+      const wall = WALLS[folderOf(file.path)];
+      if (wall === undefined || target !== undefined || /^(node:|bun$|bun:)/.test(specifier)) return false;
+      return !wall.packages.test(specifier);
+    });
+    expect(found).toEqual([]);
+  });
+
+  test("nobody imports the console, dev or load, but main.ts, which starts things by dev", () => {
+    const found = offences((file, _, target) => {
+      const folder = target === undefined ? "" : folderOf(target);
+      if (!OUTSIDE.includes(folder) || folder === folderOf(file.path)) return false;
+      return !(file.path === "src/main.ts" && folder === "dev");
+    });
+    expect(found).toEqual([]);
+  });
+
+  test("main.ts imports app and config, and the start of things; only main.ts imports app.ts", () => {
+    const main = files.find(({ path }) => path === "src/main.ts");
+    const known = new Set((main?.imports ?? []).map((specifier) => folderOf(normalize(join("src", specifier)))));
+    for (const folder of known) expect(["app", "config", "db", "dev", "lib"]).toContain(folder);
+    expect(offences((file, _, target) => target === "src/app.ts" && file.path !== "src/main.ts")).toEqual([]);
+  });
+
+  test("every folder has a wall", () => {
+    const folders = new Set(files.filter(({ path }) => path.split("/").length > 2).map(({ path }) => folderOf(path)));
+    expect([...folders].filter((folder) => WALLS[folder] === undefined && !OUTSIDE.includes(folder))).toEqual([]);
+  });
+
+  test("no imports in a circle", () => {
+    const graph = new Map(files.map((file) => [file.path, file.imports.map((one) => targetOf(file, one))]));
+    const done = new Set<string>();
+    const circleFrom = (path: string, way: string[]): string[] | undefined => {
+      if (way.includes(path)) return [...way.slice(way.indexOf(path)), path];
+      if (done.has(path)) return undefined;
+      for (const target of graph.get(path) ?? []) {
+        const circle = target === undefined ? undefined : circleFrom(target, [...way, path]);
+        if (circle !== undefined) return circle;
+      }
+      done.add(path);
+      return undefined;
+    };
+    for (const path of graph.keys()) expect(circleFrom(path, [])).toBe(undefined);
+  });
+});
+
+describe("files", () => {
+  test(`have at most ${LINES_MAX} lines`, () => {
+    // The composition root and the table of settings are lists by nature.
+    const longer = files.filter(
+      ({ path, lines }) => lines > LINES_MAX && !["src/app.ts", "src/config.ts"].includes(path),
+    );
+    expect(longer.map(({ path, lines }) => `${path}: ${lines}`)).toEqual([]);
+  });
+
+  test("are kebab-case, and named by what they are", () => {
+    expect(
+      files.map(({ path }) => basename(path)).filter((name) => !/^[a-z0-9-]+\.ts$/.test(name) || VAGUE_NAME.test(name)),
+    ).toEqual([]);
+  });
+
+  test("open by saying what they are for", () => {
+    const silent = files.filter(({ text }) => !/^(#!.*\n)?(\/\/|\/\*\*)/.test(text));
+    expect(silent.map(({ path }) => path)).toEqual([]);
+  });
+});
+
+describe("README", () => {
+  const readme = existsSync(join(projectRoot, "README.md")) ? readFileSync(join(projectRoot, "README.md"), "utf8") : "";
+  /** The words in code font at the beginning of table rows. */
+  const rowsOf = (name: RegExp) =>
+    [...readme.matchAll(/^\|\s*([^|]+)\|/gm)]
+      .flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word))
+      .filter((word) => name.test(word));
+
+  const settings = rowsOf(/^[A-Z][A-Z_]+$/);
+  test.skipIf(settings.length === 0)(
+    `lists every setting once and no other${settings.length === 0 ? " (README.md has no table of settings yet)" : ""}`,
+    () => {
+      expect(settings.toSorted()).toEqual(
+        Object.values(SETTINGS)
+          .map(({ name }) => name)
+          .toSorted(),
+      );
+    },
+  );
+
+  const metrics = rowsOf(/^fairpost_/).map((word) => word.replace(/\{.*\}$/, ""));
+  test.skipIf(metrics.length === 0)(
+    `lists every metric once and no other${metrics.length === 0 ? " (README.md has no table of metrics yet)" : ""}`,
+    () => {
+      expect(metrics.toSorted()).toEqual(Object.keys(METRICS).toSorted());
+    },
+  );
+});
