@@ -73,6 +73,8 @@ function environmentWithServices(): Environment {
 
 /** Runs `service` until the process is told to leave. Exit code 0 after a clean stop, 1 if it was hurried. */
 async function serve(service: Service & { hurry?(): void }): Promise<void> {
+  // A reader that has gone away (`| head`, a closed terminal) is no reason to die in the middle of a stop.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   watchExitSignals({
     clock: systemClock,
     onExit: () => {

@@ -3,7 +3,7 @@
 
 import { join } from "node:path";
 import { type Environment, readSettings, type Settings } from "../config.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
 import { DataDir } from "./data-dir.ts";
@@ -22,6 +22,9 @@ const NATS_PORT = 4222;
 /** Beyond the longest attempt: results are written, leases released. */
 const DRAIN_MARGIN_MS = 2_500;
 
+/** How long the API may take to reach its services before we say that it has not. */
+const READY_PATIENCE_MS = 5_000;
+const READY_LOOK_MS = 50;
 const LOOPBACK = "127.0.0.0/8,::1/128";
 
 export type SupervisorOptions = { env: Environment; clock: Clock };
@@ -89,7 +92,21 @@ export class Supervisor implements Service {
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
     this.#noteRun(apiUrl);
+    if (!(await this.#isReady(apiUrl))) say("the API is not ready yet; GET /ready says why");
     console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets }));
+  }
+
+  /** Both of its services answer the API: what is promised below works at once. */
+  async #isReady(apiUrl: string): Promise<boolean> {
+    for (let waitedMs = 0; waitedMs < READY_PATIENCE_MS && this.#stopping === undefined; waitedMs += READY_LOOK_MS) {
+      const isReady = await fetch(`${apiUrl}/ready`).then(
+        (answer) => answer.ok,
+        () => false,
+      );
+      if (isReady) return true;
+      await sleep(this.#options.clock, READY_LOOK_MS);
+    }
+    return false;
   }
 
   async #startPostgres(settings: Settings, secrets: Secrets): Promise<EmbeddedPostgres | undefined> {

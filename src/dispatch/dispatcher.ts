@@ -45,7 +45,13 @@ export class Dispatcher<Key, Lane extends string, Message> {
 
   /** `actor`, of `user`, has messages and could handle one. */
   ready(actor: Cell<Key, Lane, Message>, user: string): void {
-    if (this.#waiting.get(user)?.has(actor) === true) return;
+    const waiting = this.#waiting.get(user);
+    if (waiting?.has(actor) === true) {
+      // A step of its own may have ended since, and shown that it is fast: then it waits behind nobody.
+      if (!this.#slots.mayBegin(user, paceOf(actor.lastStepMs))) return;
+      waiting.delete(actor);
+      if (waiting.size === 0) this.#waiting.delete(user);
+    }
     let contender = this.#contenders.get(actor);
     if (contender === undefined) this.#contenders.set(actor, (contender = { user, actor }));
     for (const lane of this.#lanes) if (actor.mailbox.has(lane)) this.#queue.add(lane, contender);

@@ -6,6 +6,8 @@ import { LEVELS, type Observe } from "./catalogue.ts";
 /** Writes to standard output. `context` is in every line: role, worker id. Flushes every 100 ms and at exit. */
 export function createLog(level: string, context: Record<string, unknown>): { observe: Observe; flush(): void } {
   const destination = pino.destination({ fd: 1, sync: false, minLength: 4_096, periodicFlush: 100 });
+  // Nobody reads it any more: the work goes on.
+  destination.on("error", () => {});
   const logger = pino(
     {
       level,

@@ -123,7 +123,7 @@ export class TableKeeper implements Service {
     for (let at = 0; at < suspects.length; at += LOOK_UPS_AT_ONCE) {
       const asked = suspects.slice(at, at + LOOK_UPS_AT_ONCE);
       const found = await Promise.all(
-        asked.map(({ seq, isOfEpoch }) => (isOfEpoch ? deliveryAt(connection, seq) : undefined)),
+        asked.map(async ({ seq, isOfEpoch }) => (isOfEpoch ? deliveryAt(connection, seq) : undefined)),
       );
       missing.push(...asked.filter(({ id }, index) => found[index] !== id && !isHeld(id)));
     }

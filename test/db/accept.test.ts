@@ -42,8 +42,8 @@ describe("the fan-out", () => {
       [exact.id, prefix.id, all.id].toSorted(),
     );
     expect(deliveries.every((delivery) => delivery.publish)).toBe(true);
-    expect(deliveries.map(({ partition }) => partition).toSorted()).toEqual(
-      [exact, prefix, all].map(({ partition }) => partition).toSorted(),
+    expect(new Set(deliveries.map(({ partition }) => partition))).toEqual(
+      new Set([exact, prefix, all].map(({ partition }) => partition)),
     );
   });
 

@@ -1,11 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import {
-  isEventPattern,
-  isEventType,
-  isReserved,
-  patternsMatching,
-} from "../../src/domain/event-type.ts";
+import { isEventPattern, isEventType, isReserved, patternsMatching } from "../../src/domain/event-type.ts";
 
 const word = fc.constantFrom("a", "b", "order", "paid", "subscriber", "webhook", "x_1");
 const types = fc.array(word, { minLength: 1, maxLength: 4 }).map((words) => words.join("."));
