@@ -1,8 +1,8 @@
--- UUIDv7 (RFC 9562) for ids made inside a statement: 48 bits of milliseconds, the version, 74 random bits.
--- Postgres 18 has its own uuidv7(), Postgres 15 has none.
-CREATE FUNCTION uuid_v7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
-  SELECT (lpad(to_hex((extract(epoch FROM clock_timestamp()) * 1000)::bigint), 12, '0')
-    || '7' || right(replace(gen_random_uuid()::text, '-', ''), 19))::uuid
+-- A delivery's id begins as its event's does (the milliseconds, the version and 12 more bits of a UUIDv7, RFC 9562) and
+-- ends at random: it is a UUIDv7 of the same moment, in the same daily partition, and an event's deliveries lie side by
+-- side in the primary key. Postgres 15 has no uuidv7() of its own.
+CREATE FUNCTION delivery_id_of(event_id uuid) RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$
+  SELECT (left(event_id::text, 18) || right(gen_random_uuid()::text, 18))::uuid
 $$;
 --> statement-breakpoint
 -- The smallest UUIDv7 of a day (UTC): the bounds of the daily partitions.
@@ -149,20 +149,17 @@ CREATE INDEX deliveries_user ON deliveries (user_id, id);
 --> statement-breakpoint
 CREATE INDEX deliveries_webhook ON deliveries (webhook_id, id);
 --> statement-breakpoint
-CREATE INDEX deliveries_event ON deliveries (event_id);
---> statement-breakpoint
 CREATE TABLE attempts (
-  id uuid NOT NULL PRIMARY KEY,
+  id uuid NOT NULL,
   delivery_id uuid NOT NULL,
   attempt integer NOT NULL,
   status_code integer,
   latency_ms integer NOT NULL,
   error text,
   response_body text,
-  created_at timestamptz NOT NULL DEFAULT now()
+  created_at timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (delivery_id, id)
 ) PARTITION BY RANGE (id);
---> statement-breakpoint
-CREATE INDEX attempts_delivery ON attempts (delivery_id);
 --> statement-breakpoint
 -- Rows find a place even where a day's partition is missing.
 CREATE TABLE events_default PARTITION OF events DEFAULT;
@@ -204,3 +201,90 @@ CREATE TABLE stream (
 );
 --> statement-breakpoint
 INSERT INTO stream DEFAULT VALUES;
+--> statement-breakpoint
+-- Results of attempts. Two statements, so that the second sees what the first has locked as it is now: inside one
+-- statement, rows that had to be waited for are seen as they were, and a result can be lost. Rows are locked in id order.
+-- A delivery changes only if it is still pending and of the result's generation; attempts are kept always, once each.
+CREATE FUNCTION record_results(
+  ids uuid[], generations int[], places text[], delays_ms bigint[], seqs bigint[], epochs int[], attempt_numbers int[],
+  errors text[], least_id uuid, greatest_id uuid,
+  attempt_ids uuid[], attempt_deliveries uuid[], tried_numbers int[], status_codes int[], latencies_ms int[],
+  attempt_errors text[], response_bodies text[], ages_ms bigint[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM deliveries d WHERE d.id = ANY (ids) ORDER BY d.id FOR NO KEY UPDATE;
+
+  UPDATE deliveries d SET
+    status = CASE WHEN g.place IN ('stream', 'table') THEN 'pending' ELSE g.place END,
+    completed_at = CASE WHEN g.place IN ('stream', 'table') THEN NULL ELSE now() END,
+    due_at = CASE WHEN g.delay_ms IS NULL THEN d.due_at ELSE now() + g.delay_ms * interval '1 millisecond' END,
+    stream_seq = g.seq,
+    stream_epoch = g.epoch,
+    generation = d.generation + CASE WHEN g.place = 'table' THEN 1 ELSE 0 END,
+    attempt_count = greatest(d.attempt_count, coalesce(g.attempt, 0)),
+    last_error = CASE WHEN g.attempt IS NULL AND g.error IS NULL THEN d.last_error ELSE g.error END
+  FROM unnest(ids, generations, places, delays_ms, seqs, epochs, attempt_numbers, errors)
+    AS g(id, generation, place, delay_ms, seq, epoch, attempt, error)
+  WHERE d.id = g.id AND d.id BETWEEN least_id AND greatest_id
+    AND d.status = 'pending' AND d.generation = g.generation;
+
+  INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body, created_at)
+  SELECT a.id, a.delivery_id, a.attempt, a.status_code, a.latency_ms, a.error, a.response_body,
+    now() - a.age_ms * interval '1 millisecond'
+  FROM unnest(attempt_ids, attempt_deliveries, tried_numbers, status_codes, latencies_ms, attempt_errors,
+      response_bodies, ages_ms)
+    AS a(id, delivery_id, attempt, status_code, latency_ms, error, response_body, age_ms)
+  ON CONFLICT (delivery_id, id) DO NOTHING;
+END $$;
+--> statement-breakpoint
+-- Notes of which message carries a delivery. Rows that someone else holds just now are left out.
+CREATE FUNCTION note_sequences(
+  ids uuid[], generations int[], seqs bigint[], epochs int[], least_id uuid, greatest_id uuid
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  locked record;
+BEGIN
+  SELECT array_agg(x.id) AS ids, array_agg(x.generation) AS generations, array_agg(x.seq) AS seqs,
+    array_agg(x.epoch) AS epochs
+  INTO locked
+  FROM (
+    SELECT d.id, g.generation, g.seq, g.epoch
+    FROM unnest(ids, generations, seqs, epochs) AS g(id, generation, seq, epoch)
+    JOIN deliveries d ON d.id = g.id
+    WHERE d.id BETWEEN least_id AND greatest_id
+      AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation
+    ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
+  ) x;
+  IF locked.ids IS NULL THEN
+    RETURN;
+  END IF;
+  UPDATE deliveries d SET stream_seq = g.seq, stream_epoch = g.epoch
+  FROM unnest(locked.ids, locked.generations, locked.seqs, locked.epochs) AS g(id, generation, seq, epoch)
+  WHERE d.id = g.id AND d.id BETWEEN least_id AND greatest_id
+    AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation;
+END $$;
+--> statement-breakpoint
+-- Cancels up to `rows_max` deliveries of a webhook that are pending since before the mark; says how many it found.
+-- Waiting ones and those in the stream each have an index of their own.
+CREATE FUNCTION cancel_pending(webhook uuid, of_partition smallint, before timestamptz, rows_max int)
+RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  found_ids uuid[];
+BEGIN
+  found_ids := ARRAY(
+    SELECT d.id FROM deliveries d
+    WHERE d.partition = of_partition AND d.webhook_id = webhook AND d.status = 'pending' AND d.stream_seq IS NULL
+      AND d.pending_since <= before
+    LIMIT rows_max
+  ) || ARRAY(
+    SELECT d.id FROM deliveries d
+    WHERE d.partition = of_partition AND d.webhook_id = webhook AND d.status = 'pending' AND d.stream_seq IS NOT NULL
+      AND d.pending_since <= before
+    LIMIT rows_max
+  );
+  found_ids := found_ids[1:rows_max];
+  PERFORM 1 FROM deliveries d WHERE d.id = ANY (found_ids) ORDER BY d.id FOR NO KEY UPDATE;
+  UPDATE deliveries d SET status = 'cancelled', completed_at = now(), stream_seq = NULL, stream_epoch = NULL
+  WHERE d.id = ANY (found_ids) AND d.status = 'pending' AND d.pending_since <= before;
+  RETURN cardinality(found_ids);
+END $$;

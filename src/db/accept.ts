@@ -67,7 +67,7 @@ const FAN_OUT = `
   ),
   fanned_out AS (
     INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
-    SELECT uuid_v7(), event_id, webhook_id, user_id, partition, priority, type,
+    SELECT delivery_id_of(event_id), event_id, webhook_id, user_id, partition, priority, type,
       CASE WHEN publish THEN now() + interval '${PUBLISH_GRACE_MS} milliseconds' ELSE now() END
     FROM matched
     RETURNING id, event_id, webhook_id, partition, due_at > now() AS publish

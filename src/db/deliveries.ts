@@ -1,6 +1,6 @@
 // Deliveries as the API reads them, and the replay. The delivery side writes them in batches of its own.
 
-import { and, asc, desc, eq, ne, sql } from "drizzle-orm";
+import { and, asc, between, desc, eq, ne, sql } from "drizzle-orm";
 import type { DeliveryStatus } from "../domain/delivery.ts";
 import { DomainError, notFound } from "../domain/error.ts";
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
@@ -59,7 +59,17 @@ export async function listDeliveriesOfEvent(
   eventId: EventId,
   limit: number,
 ): Promise<Delivery[]> {
-  const where = and(eq(deliveries.eventId, eventId), eq(deliveries.userId, userId));
+  // Their ids begin as the event's does (see `delivery_id_of` in drizzle/): a short stretch of the primary key.
+  const beginning = eventId.slice(0, 18);
+  const where = and(
+    between(
+      deliveries.id,
+      `${beginning}-0000-000000000000` as DeliveryId,
+      `${beginning}-ffff-ffffffffffff` as DeliveryId,
+    ),
+    eq(deliveries.eventId, eventId),
+    eq(deliveries.userId, userId),
+  );
   return db.run(() => db.orm.select().from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit));
 }
 

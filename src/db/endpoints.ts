@@ -113,22 +113,9 @@ export async function listCancellations(sql: Sql, partition: Partition): Promise
 
 /** Cancels up to a chunk of the deliveries of one webhook that are pending since before the mark; says how many. */
 export async function cancelPending(sql: Sql, { webhookId, partition, before }: Cancellation): Promise<number> {
-  const pending = sql`SELECT id FROM deliveries WHERE partition = ${partition} AND webhook_id = ${webhookId}
-    AND status = 'pending' AND pending_since <= ${before}::text::timestamptz`;
-  // Waiting ones and those in the stream each have an index of their own.
-  const rows = await sql`
-    WITH chosen AS (
-      (${pending} AND stream_seq IS NULL LIMIT ${MASS_CHANGE_ROWS_MAX})
-      UNION ALL
-      (${pending} AND stream_seq IS NOT NULL LIMIT ${MASS_CHANGE_ROWS_MAX})
-    ),
-    locked AS (
-      SELECT d.id FROM deliveries d JOIN chosen USING (id) WHERE d.status = 'pending'
-      ORDER BY d.id LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE OF d
-    )
-    UPDATE deliveries d SET status = 'cancelled', completed_at = now(), stream_seq = NULL, stream_epoch = NULL
-    FROM locked l WHERE d.id = l.id RETURNING d.id`;
-  return rows.length;
+  const [row] = await sql`SELECT cancel_pending(
+    ${webhookId}, ${partition}, ${before}::text::timestamptz, ${MASS_CHANGE_ROWS_MAX}) AS found`;
+  return Number(row?.["found"] ?? 0);
 }
 
 /** The cancellation is done; a newer mark stays. */

@@ -33,44 +33,14 @@ export type ResultRow = {
   agoMs: number;
 };
 
-// The rows are found, fenced and locked in one step, and the update is driven by what was locked: joining the given
-// values once more would cost the square of the batch.
-const RECORD = `
-  WITH locked AS (
-    SELECT d.id, g.place, g.delay_ms, g.seq, g.epoch, g.attempt, g.error
-    FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::bigint[], $6::int[], $7::int[], $8::text[])
-      AS g(id, generation, place, delay_ms, seq, epoch, attempt, error)
-    JOIN deliveries d ON d.id = g.id
-    WHERE d.id BETWEEN $17::uuid AND $18::uuid AND d.status = 'pending' AND d.generation = g.generation
-    ORDER BY d.id FOR NO KEY UPDATE OF d
-  ),
-  changed AS (
-    UPDATE deliveries d SET
-      status = CASE WHEN l.place IN ('stream', 'table') THEN 'pending' ELSE l.place END,
-      completed_at = CASE WHEN l.place IN ('stream', 'table') THEN NULL ELSE now() END,
-      due_at = CASE WHEN l.delay_ms IS NULL THEN d.due_at ELSE now() + l.delay_ms * interval '1 millisecond' END,
-      stream_seq = l.seq,
-      stream_epoch = l.epoch,
-      generation = d.generation + CASE WHEN l.place = 'table' THEN 1 ELSE 0 END,
-      attempt_count = greatest(d.attempt_count, coalesce(l.attempt, 0)),
-      last_error = CASE WHEN l.attempt IS NULL AND l.error IS NULL THEN d.last_error ELSE l.error END
-    FROM locked l
-    WHERE d.id = l.id AND d.id BETWEEN $17::uuid AND $18::uuid
-  )
-  INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body, created_at)
-  SELECT id, delivery_id, attempt, status_code, latency_ms, error, response_body, now() - ago_ms * interval '1 millisecond'
-  FROM unnest($9::uuid[], $10::uuid[], $11::int[], $12::int[], $13::int[], $14::text[], $15::text[], $16::bigint[])
-    AS a(id, delivery_id, attempt, status_code, latency_ms, error, response_body, ago_ms)
-  ON CONFLICT (id) DO NOTHING`;
-
 /**
- * Records results in one statement. The attempt rows are kept always, under their own ids; a delivery's row changes
+ * Records results in one call (see `record_results` in drizzle/). The attempt rows are kept always, under their own ids; a delivery's row changes
  * only if it is still pending and of the result's generation. Writing the same results twice changes nothing.
  */
 export async function recordResults(sql: Sql, results: readonly ResultRow[]): Promise<void> {
   const tried = results.filter((result) => result.attempt !== null);
   await sql.unsafe(
-    RECORD,
+    `SELECT record_results($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
     [
       results.map((result) => result.deliveryId),
       results.map((result) => result.generation),
@@ -80,6 +50,7 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       results.map(({ place }) => (place.kind === "stream" ? place.epoch : null)),
       results.map((result) => result.attempt?.attempt ?? null),
       results.map((result) => result.error),
+      ...boundsOf(results),
       tried.map((result) => result.attempt?.id ?? null),
       tried.map((result) => result.deliveryId),
       tried.map((result) => result.attempt?.attempt ?? null),
@@ -88,7 +59,6 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       tried.map((result) => result.attempt?.error ?? null),
       tried.map((result) => result.attempt?.responseBody ?? null),
       tried.map((result) => Math.round(result.agoMs)),
-      ...boundsOf(results),
     ],
     { prepare: true },
   );
@@ -110,16 +80,7 @@ export type SequenceNote = { deliveryId: DeliveryId; generation: number; seq: nu
 /** Notes which message carries a delivery. Rows that someone else holds just now are left out: refill finds them. */
 export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): Promise<void> {
   await sql.unsafe(
-    `WITH locked AS (
-       SELECT d.id, g.seq, g.epoch
-       FROM unnest($1::uuid[], $2::int[], $3::bigint[], $4::int[]) AS g(id, generation, seq, epoch)
-       JOIN deliveries d ON d.id = g.id
-       WHERE d.id BETWEEN $5::uuid AND $6::uuid
-         AND d.status = 'pending' AND d.stream_seq IS NULL AND d.generation = g.generation
-       ORDER BY d.id FOR NO KEY UPDATE OF d SKIP LOCKED
-     )
-     UPDATE deliveries d SET stream_seq = l.seq, stream_epoch = l.epoch
-     FROM locked l WHERE d.id = l.id AND d.id BETWEEN $5::uuid AND $6::uuid`,
+    `SELECT note_sequences($1, $2, $3, $4, $5, $6)`,
     [
       notes.map((note) => note.deliveryId),
       notes.map((note) => note.generation),

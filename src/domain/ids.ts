@@ -16,7 +16,7 @@ export function isUuid(text: string): boolean {
   return uuid.test(text);
 }
 
-/** A new UUIDv7 (RFC 9562). Ids that are made in SQL come from the function `uuid_v7()` of the first migration. */
+/** A new UUIDv7 (RFC 9562). Those of deliveries are made in SQL, by `delivery_id_of`. */
 export function newId<Kind extends Id<string>>(): Kind {
   return Bun.randomUUIDv7() as Kind;
 }

@@ -23,7 +23,7 @@ const ended = (id: string, status: string) => api.db.sql`UPDATE deliveries
 test("a delivery has the contract's fields, and its attempts in order", async () => {
   const id = await newDelivery();
   await api.db.sql`INSERT INTO attempts (id, delivery_id, attempt, status_code, latency_ms, error, response_body)
-    VALUES (uuid_v7(), ${id}, 2, NULL, 9, 'timeout', NULL), (uuid_v7(), ${id}, 1, 500, 12, 'HTTP 500', 'oops')`;
+    VALUES (delivery_id_of(${id}), ${id}, 2, NULL, 9, 'timeout', NULL), (delivery_id_of(${id}), ${id}, 1, 500, 12, 'HTTP 500', 'oops')`;
   const { json } = await ada.call("GET", `/deliveries/${id}`);
   expect(Object.keys(json).join()).toBe(
     "id,event_id,event_type,webhook_id,user_id,status,priority,attempt_count,next_attempt_at,last_error,created_at,completed_at,attempts",

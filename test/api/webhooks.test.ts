@@ -81,7 +81,7 @@ describe("a new webhook", () => {
   test("is one of 1,000 at the most, however many are made at once", async () => {
     const grace = await api.account();
     await api.db.sql`INSERT INTO webhooks (id, user_id, url, url_key, events, partition)
-      SELECT uuid_v7(), ${grace.id}, n::text, n::text, '{*}', 0 FROM generate_series(1, 998) n`;
+      SELECT gen_random_uuid(), ${grace.id}, n::text, n::text, '{*}', 0 FROM generate_series(1, 998) n`;
     const answers = await Promise.all(Array.from({ length: 6 }, () => create({}, grace)));
     expect(
       answers

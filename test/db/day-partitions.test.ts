@@ -40,7 +40,7 @@ test("old days go, those with something pending stay, and with them the events t
   const webhook = await rows.webhook(await rows.user());
   const insert = (daysAgo: number, status: string) => rows.sql`
     INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at, status)
-    VALUES (uuid_v7_floor((now() AT TIME ZONE 'UTC')::date - ${daysAgo}::int), uuid_v7(), ${webhook.id}, ${webhook.userId},
+    VALUES (uuid_v7_floor((now() AT TIME ZONE 'UTC')::date - ${daysAgo}::int), gen_random_uuid(), ${webhook.id}, ${webhook.userId},
       ${webhook.partition}, 'high', 'a.test', now(), ${status})`;
   await insert(35, "pending");
   await insert(36, "delivered");
@@ -55,7 +55,7 @@ test("old days go, those with something pending stay, and with them the events t
 test("deleted users' subscribers are purged in chunks", async () => {
   const [gone, here] = [await rows.user(), await rows.user()];
   for (const user of [gone, here]) {
-    await rows.sql`INSERT INTO subscribers (id, user_id, email) SELECT uuid_v7(), ${user}, n || '@example.com' FROM generate_series(1, 5) n`;
+    await rows.sql`INSERT INTO subscribers (id, user_id, email) SELECT gen_random_uuid(), ${user}, n || '@example.com' FROM generate_series(1, 5) n`;
   }
   await rows.sql`UPDATE users SET deleted_at = now() WHERE id = ${gone}`;
   expect([

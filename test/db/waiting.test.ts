@@ -80,7 +80,7 @@ describe("the due query", () => {
     await rows.sql`SELECT ensure_day_partitions((now() AT TIME ZONE 'UTC')::date - 60, (now() AT TIME ZONE 'UTC')::date)`;
     const [large, small] = [await newWebhook(), await newWebhook()];
     await rows.sql`INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
-      SELECT uuid_v7(), uuid_v7(), ${large.id}, ${large.userId}, ${large.partition}, 'high', 'a.test', now()
+      SELECT delivery_id_of(${Bun.randomUUIDv7()}), gen_random_uuid(), ${large.id}, ${large.userId}, ${large.partition}, 'high', 'a.test', now()
       FROM generate_series(1, 20000)`;
     await rows.deliver(small, 3);
     await rows.sql`ANALYZE deliveries`;
