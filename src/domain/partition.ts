@@ -14,9 +14,11 @@ export function partitionOf(webhookId: WebhookId): Partition {
   return (hash >>> 0) % PARTITIONS;
 }
 
+export const ALL_PARTITIONS: readonly Partition[] = Array.from({ length: PARTITIONS }, (_, index) => index);
+
+const NAMES = ALL_PARTITIONS.map((partition) => `p${String(partition).padStart(2, "0")}`);
+
 /** `p00` .. `p15`. */
 export function partitionName(partition: Partition): string {
-  return `p${String(partition).padStart(2, "0")}`;
+  return NAMES[partition] ?? `p${partition}`;
 }
-
-export const ALL_PARTITIONS: readonly Partition[] = Array.from({ length: PARTITIONS }, (_, index) => index);

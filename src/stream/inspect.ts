@@ -5,6 +5,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { DeliveryId, WebhookId } from "../domain/ids.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
+import { deliveryOf } from "./message.ts";
 import { parseSubject, partitionFilter, STREAM } from "./subjects.ts";
 
 export type LaneCount = { webhookId: WebhookId; priority: Priority; messages: number };
@@ -27,7 +28,7 @@ export async function lastSequence(connection: NatsConnection): Promise<number> 
 export async function deliveryAt(connection: NatsConnection, seq: number): Promise<DeliveryId | undefined> {
   try {
     const message = await (await managerOf(connection)).streams.getMessage(STREAM, { seq });
-    return message?.header.get("Fairpost-Delivery") as DeliveryId | undefined;
+    return deliveryOf(message?.header);
   } catch (error) {
     if (error instanceof JetStreamApiError && error.status === 404) return undefined;
     throw error;

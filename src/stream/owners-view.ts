@@ -30,8 +30,12 @@ export class OwnersView {
     return true;
   }
 
-  /** What was read just now, whatever was heard: a key that is gone altogether tells no watcher so. */
-  correct(key: string, read: Entry | undefined): void {
+  /**
+   * What was read because `revision` turned out not to be the last: a key that is gone altogether tells no watcher so.
+   * Ignored if something else was heard meanwhile, which may be newer than what was read.
+   */
+  correct(key: string, revision: number, read: Entry | undefined): void {
+    if ((this.#entries.get(key)?.revision ?? 0) !== revision) return;
     this.#entries.set(key, read ?? { key, revision: 0, value: null });
   }
 

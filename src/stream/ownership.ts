@@ -243,7 +243,7 @@ export class Ownership implements Service {
       const sentAt = this.#time.now();
       const revision = await store.write(key, value, before, this.#ttlMs);
       if (revision === undefined) {
-        this.#view.correct(key, await store.read(key));
+        this.#view.correct(key, before, await store.read(key));
         this.#plan();
         return;
       }

@@ -3,8 +3,9 @@
 
 import type { Route } from "../domain/delivery.ts";
 import { isUuid, type UserId, type WebhookId } from "../domain/ids.ts";
-import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
-import { PRIORITIES, type Priority } from "../domain/priority.ts";
+import { PARTITIONS } from "../domain/limits.ts";
+import { type Partition, partitionName } from "../domain/partition.ts";
+import type { Priority } from "../domain/priority.ts";
 
 export const STREAM = "WEBHOOKS";
 export const STREAM_SUBJECTS = "webhooks.*.*.*.*";
@@ -19,13 +20,21 @@ export function subjectOf(route: Route): string {
   return `webhooks.${route.priority}.${partitionName(route.partition)}.${route.userId}.${route.webhookId}`;
 }
 
+const subjectForm = /^webhooks\.(high|normal|low)\.p(\d\d)\.([0-9a-f-]{36})\.([0-9a-f-]{36})$/;
+
 /** The route that a subject names; undefined for one that is not of this form. */
 export function parseSubject(subject: string): Route | undefined {
-  const [root, priority, partition, userId, webhookId, ...rest] = subject.split(".");
-  const index = ALL_PARTITIONS.find((candidate) => partitionName(candidate) === partition);
-  if (root !== "webhooks" || rest.length > 0 || index === undefined) return undefined;
-  if (!isPriority(priority) || !isUuid(userId ?? "") || !isUuid(webhookId ?? "")) return undefined;
-  return { priority, partition: index, userId: userId as UserId, webhookId: webhookId as WebhookId };
+  const [, priority, digits, userId, webhookId] = subjectForm.exec(subject) ?? [];
+  const partition = Number(digits);
+  if (priority === undefined || partition >= PARTITIONS || !isUuid(userId ?? "") || !isUuid(webhookId ?? "")) {
+    return undefined;
+  }
+  return {
+    priority: priority as Priority,
+    partition,
+    userId: userId as UserId,
+    webhookId: webhookId as WebhookId,
+  };
 }
 
 export function consumerName(partition: Partition, priority: Priority): string {
@@ -39,8 +48,4 @@ export function consumerFilter(partition: Partition, priority: Priority): string
 /** Every subject of one partition, of any priority. */
 export function partitionFilter(partition: Partition): string {
   return `webhooks.*.${partitionName(partition)}.*.*`;
-}
-
-function isPriority(text: string | undefined): text is Priority {
-  return PRIORITIES.some((priority) => priority === text);
 }

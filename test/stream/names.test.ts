@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { UserId, WebhookId } from "../../src/domain/ids.ts";
 import { ALL_PARTITIONS } from "../../src/domain/partition.ts";
 import { PRIORITIES } from "../../src/domain/priority.ts";
-import { headersOf, messageId, parseMessage } from "../../src/stream/message.ts";
+import { deliveryOf, headersOf, parseMessage } from "../../src/stream/message.ts";
 import { consumerFilter, parseSubject, STREAM_SUBJECTS, subjectOf } from "../../src/stream/subjects.ts";
 import { messageOf } from "./servers.ts";
 
@@ -64,11 +64,11 @@ describe("a message", () => {
 
   test("has an id of its delivery and generation", () => {
     const message = messageOf({ generation: 4 });
-    expect(messageId(message)).toBe(`${message.deliveryId}:4`);
-    expect(headersOf(message).get("Nats-Msg-Id")).toBe(messageId(message));
+    expect(headersOf(message).get("Nats-Msg-Id")).toBe(`${message.deliveryId}:4`);
+    expect(deliveryOf(headersOf(message))).toBe(message.deliveryId);
   });
 
-  test.each(["Fairpost-Delivery", "Fairpost-Generation", "Fairpost-Pending-Since", "Fairpost-Event-Type"])(
+  test.each(["Nats-Msg-Id", "Fairpost-Event", "Fairpost-Event-Type", "Fairpost-State"])(
     "without the header %s is refused by that name",
     (name) => {
       const message = messageOf();
