@@ -2,6 +2,7 @@
 // write is fenced by status and generation, and locks its rows in id order first.
 
 import type { AttemptId, DeliveryId } from "../domain/ids.ts";
+import { plainArray, textArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
 export type AttemptRow = {
@@ -42,23 +43,23 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
   await sql.unsafe(
     `SELECT record_results($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
     [
-      results.map((result) => result.deliveryId),
-      results.map((result) => result.generation),
-      results.map(({ place }) => (place.kind === "completed" ? place.status : place.kind)),
-      results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs)),
-      results.map(({ place }) => (place.kind === "stream" ? place.seq : null)),
-      results.map(({ place }) => (place.kind === "stream" ? place.epoch : null)),
-      results.map((result) => result.attempt?.attempt ?? null),
-      results.map((result) => result.error),
+      plainArray(results.map((result) => result.deliveryId)),
+      plainArray(results.map((result) => result.generation)),
+      plainArray(results.map(({ place }) => (place.kind === "completed" ? place.status : place.kind))),
+      plainArray(results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs))),
+      plainArray(results.map(({ place }) => (place.kind === "stream" ? place.seq : null))),
+      plainArray(results.map(({ place }) => (place.kind === "stream" ? place.epoch : null))),
+      plainArray(results.map((result) => result.attempt?.attempt ?? null)),
+      textArray(results.map((result) => result.error)),
       ...boundsOf(results),
-      tried.map((result) => result.attempt?.id ?? null),
-      tried.map((result) => result.deliveryId),
-      tried.map((result) => result.attempt?.attempt ?? null),
-      tried.map((result) => result.attempt?.statusCode ?? null),
-      tried.map((result) => result.attempt?.latencyMs ?? null),
-      tried.map((result) => result.attempt?.error ?? null),
-      tried.map((result) => result.attempt?.responseBody ?? null),
-      tried.map((result) => Math.round(result.agoMs)),
+      plainArray(tried.map((result) => result.attempt?.id ?? null)),
+      plainArray(tried.map((result) => result.deliveryId)),
+      plainArray(tried.map((result) => result.attempt?.attempt ?? null)),
+      plainArray(tried.map((result) => result.attempt?.statusCode ?? null)),
+      plainArray(tried.map((result) => result.attempt?.latencyMs ?? null)),
+      textArray(tried.map((result) => result.attempt?.error ?? null)),
+      textArray(tried.map((result) => result.attempt?.responseBody ?? null)),
+      plainArray(tried.map((result) => Math.round(result.agoMs))),
     ],
     { prepare: true },
   );
@@ -82,10 +83,10 @@ export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): P
   await sql.unsafe(
     `SELECT note_sequences($1, $2, $3, $4, $5, $6)`,
     [
-      notes.map((note) => note.deliveryId),
-      notes.map((note) => note.generation),
-      notes.map((note) => note.seq),
-      notes.map((note) => note.epoch),
+      plainArray(notes.map((note) => note.deliveryId)),
+      plainArray(notes.map((note) => note.generation)),
+      plainArray(notes.map((note) => note.seq)),
+      plainArray(notes.map((note) => note.epoch)),
       ...boundsOf(notes),
     ],
     { prepare: true },
@@ -109,7 +110,7 @@ export async function checkDeliveries(sql: Sql, ids: readonly DeliveryId[]): Pro
        extract(epoch FROM pending_since) * 1000 AS pending_since,
        greatest(0, extract(epoch FROM due_at - now()) * 1000) AS due_in_ms
      FROM deliveries WHERE id = ANY ($1::uuid[])`,
-    [[...ids]],
+    [plainArray(ids)],
     { prepare: true },
   );
   return new Map(

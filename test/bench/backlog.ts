@@ -64,7 +64,7 @@ export async function acceptBacklog(
       const accepted = await acceptEvents(sql, [row]);
       deliveries += accepted.deliveries.length;
       announcer?.announce([row], accepted);
-      if (announcer !== undefined && number % 4 === 0) await announcer.settled();
+      await announcer?.settled();
     }
   }
   await announcer?.settled();

@@ -66,7 +66,7 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
     pending: Number(left?.["n"]),
     seconds: Math.round((clock.monotonic() - startedAt) / 100) / 10,
     perSecond: Math.round(drained / Math.max(seconds, 0.001)),
-    bareLoopPerSecond: bare,
+    bareLoop: bare,
     microsecondsOfCpuPerDelivery: perDelivery,
   };
 }
@@ -78,10 +78,11 @@ async function counted(url: string): Promise<Counted> {
 }
 
 /** 256 requests under way at any time, nothing else. */
-async function bareLoop(url: string, requests: number): Promise<number> {
+async function bareLoop(url: string, requests: number): Promise<{ perSecond: number; microsecondsOfCpuEach: number }> {
   const body = `{"type":"order.paid","timestamp":"2026-01-01T00:00:00.000Z","data":{"order":1,"note":"${"x".repeat(200)}"}}`;
   let left = requests;
   const startedAt = clock.monotonic();
+  const cpuBefore = process.cpuUsage();
   await Promise.all(
     Array.from({ length: 256 }, async () => {
       while (left > 0) {
@@ -91,5 +92,9 @@ async function bareLoop(url: string, requests: number): Promise<number> {
       }
     }),
   );
-  return Math.round(requests / ((clock.monotonic() - startedAt) / 1_000));
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return {
+    perSecond: Math.round(requests / ((clock.monotonic() - startedAt) / 1_000)),
+    microsecondsOfCpuEach: Math.round(((user + system) / requests) * 10) / 10,
+  };
 }

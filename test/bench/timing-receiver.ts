@@ -18,5 +18,8 @@ const server = Bun.serve({
 
 process.send?.("ready");
 process.on("SIGTERM", () => {
-  server.stop(true).finally(() => process.exit()).catch(() => {});
+  server
+    .stop(true)
+    .finally(() => process.exit())
+    .catch(() => {});
 });
