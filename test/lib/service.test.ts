@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Service, ServiceGroup } from "../../src/lib/service.ts";
 
-function recorded(log: string[], name: string, fails: "start" | "stop" | undefined = undefined): Service {
+function recorded(log: string[], name: string, fails?: "start" | "stop"): Service {
   return {
     name,
     async start() {

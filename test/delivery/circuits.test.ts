@@ -1,0 +1,112 @@
+// Gates in memory, against what the table says.
+
+import { describe, expect, test } from "bun:test";
+import { type CircuitChange, Circuits } from "../../src/delivery/circuits.ts";
+import { CLOSED } from "../../src/domain/circuit.ts";
+import type { WebhookId } from "../../src/domain/ids.ts";
+import { ENDPOINT_FAILING_MAX_MS } from "../../src/domain/limits.ts";
+import type { Outcome } from "../../src/domain/outcome.ts";
+import { ManualClock } from "../../src/lib/clock.ts";
+
+const webhook = "01900000-0000-7000-8000-000000000001" as WebhookId;
+const answered = (statusCode: number, retryAfterMs: number | null = null): Outcome => {
+  const answer = { statusCode, responseBody: null, retryAfterMs };
+  return statusCode < 300
+    ? { kind: "accepted", answer, latencyMs: 1 }
+    : { kind: "failed", stage: "response", error: `HTTP ${statusCode}`, answer, latencyMs: 1 };
+};
+
+function started() {
+  const clock = new ManualClock();
+  const saved: CircuitChange[] = [];
+  const circuits = new Circuits({
+    clock,
+    observe: () => {},
+    save: async (_, change) => {
+      saved.push(change);
+    },
+    noteSuccesses: async () => {},
+  });
+  const fail = (times: number) => {
+    for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500));
+  };
+  return { clock, circuits, saved, fail };
+}
+
+describe("a gate", () => {
+  test("is open for an endpoint of which nothing is known, and writes nothing while all is well", () => {
+    const { circuits, saved } = started();
+    expect(circuits.ask(webhook)).toBe("open");
+    circuits.tell(webhook, answered(200));
+    expect(saved).toEqual([]);
+  });
+
+  test("is shut by five failures in a row, then lets one probe through at a time", () => {
+    const { clock, circuits, saved, fail } = started();
+    fail(5);
+    expect(circuits.ask(webhook)).toBe("shut");
+    expect(saved).toHaveLength(1);
+    clock.advance(1_000);
+    expect(circuits.ask(webhook)).toBe("probe");
+    expect(circuits.ask(webhook)).toBe("shut");
+    circuits.withdrawProbe(webhook);
+    expect(circuits.ask(webhook)).toBe("probe");
+    circuits.tell(webhook, answered(200));
+    expect(circuits.ask(webhook)).toBe("open");
+    expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 0, isFailing: false });
+  });
+
+  test("is shut for the time that a 429 names, though the circuit stays closed", () => {
+    const { clock, circuits, saved } = started();
+    circuits.tell(webhook, answered(429, 7_000));
+    expect(circuits.ask(webhook)).toBe("shut");
+    expect(saved).toHaveLength(1);
+    clock.advance(7_000);
+    expect(circuits.ask(webhook)).toBe("open");
+  });
+
+  test("of the table holds for a worker that has just taken the partition over", () => {
+    const { clock, circuits } = started();
+    circuits.load(webhook, {
+      circuit: { isOpen: true, failures: 9, openings: 3 },
+      gateOpensInMs: 500,
+      failingForMs: 1_000,
+    });
+    expect(circuits.ask(webhook)).toBe("shut");
+    clock.advance(500);
+    expect(circuits.ask(webhook)).toBe("probe");
+    circuits.tell(webhook, answered(500));
+    clock.advance(7_999);
+    expect(circuits.ask(webhook)).toBe("shut");
+    clock.advance(1);
+    expect(circuits.ask(webhook)).toBe("probe");
+  });
+
+  test("failures in a row are not forgotten when the settings are read again", () => {
+    const { circuits, fail } = started();
+    fail(4);
+    circuits.load(webhook, { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null });
+    fail(1);
+    expect(circuits.ask(webhook)).toBe("shut");
+  });
+
+  test("a webhook that was switched on again begins anew", () => {
+    const { circuits, clock, fail } = started();
+    fail(5);
+    return Promise.resolve().then(async () => {
+      await Promise.resolve();
+      clock.advance(0);
+      circuits.load(webhook, { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null });
+      expect(circuits.ask(webhook)).toBe("open");
+    });
+  });
+
+  test("nothing but failures for days is hopeless", () => {
+    const { clock, circuits, fail } = started();
+    fail(5);
+    clock.advance(ENDPOINT_FAILING_MAX_MS);
+    expect(circuits.tell(webhook, answered(500))).toBeUndefined();
+    clock.advance(1);
+    expect(circuits.tell(webhook, answered(500))).toBe("hopeless");
+  });
+});
