@@ -32,7 +32,7 @@ export class Dispatcher<Key, Lane extends string, Message> {
     this.#lanes = Object.keys(options.weights) as Lane[];
     this.#queue = new FairQueue(options.weights);
     const { clock, slots } = options;
-    this.#slots = new Slots({ clock, slots, onSlotLeft: () => this.#placeIsFree() });
+    this.#slots = new Slots({ clock, slots, onRoom: () => this.#placeIsFree() });
   }
 
   get inFlight(): number {

@@ -14,6 +14,8 @@ export async function readBody(response: Response): Promise<Body> {
   if (response.body === null || response.status === 204 || response.headers.get("content-length") === "0") {
     return { text: null, end: "complete" };
   }
+  const length = Number(response.headers.get("content-length") ?? Number.NaN);
+  if (length <= RESPONSE_READ_BYTES_MAX) return readShort(response);
   const reader = response.body.getReader();
   const kept: Uint8Array[] = [];
   let readBytes = 0;
@@ -34,6 +36,18 @@ export async function readBody(response: Response): Promise<Body> {
   }
   if (readBytes === 0) return { text: null, end };
   return { text: storableText(joined(kept), readBytes > RESPONSE_KEPT_BYTES_MAX), end };
+}
+
+/** A body whose announced length is within bounds: the client holds it to that length. */
+async function readShort(response: Response): Promise<Body> {
+  try {
+    const bytes = await response.bytes();
+    if (bytes.length === 0) return { text: null, end: "complete" };
+    const isCut = bytes.length > RESPONSE_KEPT_BYTES_MAX;
+    return { text: storableText(bytes.subarray(0, RESPONSE_KEPT_BYTES_MAX), isCut), end: "complete" };
+  } catch {
+    return { text: null, end: "broken" };
+  }
 }
 
 function joined(chunks: readonly Uint8Array[]): Uint8Array {

@@ -5,8 +5,9 @@ import type { Answer, Outcome } from "../domain/outcome.ts";
 import { outcomeOfAnswer } from "../domain/outcome.ts";
 import { RESOLVE_TIMEOUT_MS } from "../domain/limits.ts";
 import { retryAfterMs } from "../domain/retry-after.ts";
-import { checkWebhookUrl, type WebhookUrl } from "../domain/webhook.ts";
+import { type Checked, checkWebhookUrl, type WebhookUrl } from "../domain/webhook.ts";
 import type { Clock } from "../lib/clock.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 import { createAddressGuard } from "./address.ts";
 import { readBody } from "./answer.ts";
 import { Deadline } from "./deadline.ts";
@@ -51,6 +52,9 @@ export type SenderOptions = {
   lookup?: Lookup;
 };
 
+const URL_REMEMBERED_MS = 10 * 60_000;
+const URLS_MAX = 20_000;
+
 type Ending =
   | { kind: "answered"; answer: Answer }
   | { kind: "failed"; failure: Failure; answer: Answer | null }
@@ -61,8 +65,18 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
   const resolver = createResolver({ clock, guard: createAddressGuard(egressAllow), lookup });
   const userAgent = `Fairpost/${version}`;
 
+  /** Parsing takes a tenth of an attempt, and endpoints are sent to again and again. */
+  const urls = new TtlCache<string, Checked<WebhookUrl>>({ clock, ttlMs: URL_REMEMBERED_MS, entriesMax: URLS_MAX });
+  function readUrl(text: string): Checked<WebhookUrl> {
+    const known = urls.get(text);
+    if (known !== undefined) return known;
+    const read = checkWebhookUrl(text);
+    urls.set(text, read);
+    return read;
+  }
+
   async function attempt(request: SendRequest, deadline: Deadline): Promise<Ending> {
-    const url = checkWebhookUrl(request.url);
+    const url = readUrl(request.url);
     if (!url.ok) return failed({ stage: "webhook", error: `the URL ${url.fault}` });
     const headers = requestHeaders(request, url.value, userAgent, clock.now());
     if (!headers.ok) return failed({ stage: "webhook", error: headers.fault });

@@ -5,7 +5,7 @@ import { ManualClock } from "../../src/lib/clock.ts";
 function slotsOf(slots: number) {
   const clock = new ManualClock();
   let left = 0;
-  const counted = new Slots({ clock, slots, onSlotLeft: () => (left += 1) });
+  const counted = new Slots({ clock, slots, onRoom: () => (left += 1) });
   return { clock, counted, left: () => left };
 }
 
@@ -39,6 +39,20 @@ describe("a slot", () => {
     clock.advance(40);
     expect(counted.end(flight)).toBe(40);
   });
+});
+
+test("of requests in their first milliseconds only so many are under way as connections are kept", () => {
+  const { clock, counted, left } = slotsOf(256);
+  for (let begun = 0; begun < 64; begun += 1) {
+    expect(counted.isFull).toBe(false);
+    counted.begin("ada", "fast");
+  }
+  expect(counted.isFull).toBe(true);
+  clock.advance(9);
+  expect(counted.isFull).toBe(true);
+  clock.advance(1);
+  expect(left()).toBe(1);
+  expect(counted.isFull).toBe(false);
 });
 
 describe("the slow pool", () => {
