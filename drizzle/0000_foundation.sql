@@ -83,7 +83,8 @@ CREATE INDEX endpoints_backlog ON endpoints (partition) WHERE backlog <> '{}';
 --> statement-breakpoint
 CREATE TABLE subscribers (
   id uuid PRIMARY KEY,
-  user_id uuid NOT NULL REFERENCES users (id),
+  -- No foreign key: the statement that creates a subscriber joins its user, and users are marked deleted, never removed.
+  user_id uuid NOT NULL,
   email text NOT NULL,
   first_name text,
   last_name text,

@@ -8,7 +8,8 @@ import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 import type { DeliveryLog, DeliveryState, Result } from "./ports.ts";
 
-const LINGER_MS = 5;
+/** How long a result waits for others: a batch of fifty costs Postgres half as much per row as one of five. */
+const LINGER_MS = 20;
 /** One: what comes while a batch is written makes the next one larger. */
 const BATCHES_IN_FLIGHT_MAX = 1;
 const RETRY_MIN_MS = 100;
