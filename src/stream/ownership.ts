@@ -9,7 +9,8 @@ import { hasSurelyEnded, type ProcessIdentity } from "../lib/process-identity.ts
 import type { Service } from "../lib/service.ts";
 import { Timers } from "../lib/timers.ts";
 import type { Entry, OwnersStore } from "./owners-bucket.ts";
-import { type Holder, OwnersView, presenceKey } from "./owners-view.ts";
+import { type Holder, OwnersView } from "./owners-view.ts";
+import { Presence } from "./presence.ts";
 
 /** What the delivery side does with a partition. */
 export type OwnershipEvents = {
@@ -46,11 +47,10 @@ export class Ownership implements Service {
   readonly #ttlMs: number;
   readonly #time: ElapsedTime;
   readonly #view: OwnersView;
+  readonly #presence: Presence;
   readonly #owned = new Map<Partition, Owned>();
   readonly #claiming = new Set<Partition>();
   readonly #timers: Timers;
-  #presenceRevision = 0;
-  #isPresent = false;
   #watch: { stop(): void } | undefined;
   #isPlanned = false;
   #claimNotBefore = Number.POSITIVE_INFINITY;
@@ -62,6 +62,7 @@ export class Ownership implements Service {
     this.#ttlMs = leaseTtlMs(options.attemptTimeoutMs);
     this.#time = new ElapsedTime(options.clock);
     this.#timers = new Timers(options.clock);
+    this.#presence = new Presence({ ...options, ttlMs: this.#ttlMs });
     this.#view = new OwnersView(options.hasEnded ?? ((other) => hasSurelyEnded(other, options.identity)));
   }
 
@@ -87,9 +88,7 @@ export class Ownership implements Service {
     await Promise.allSettled([...this.#owned.keys()].map((partition) => this.#release(partition, "stopping")));
     this.#timers.cancelAll();
     this.#watch?.stop();
-    if (this.#isPresent) {
-      await this.#options.store.remove(this.#presenceKey, this.#presenceRevision).catch(() => false);
-    }
+    await this.#presence.remove().catch(() => {});
   }
 
   /**
@@ -100,17 +99,12 @@ export class Ownership implements Service {
     if (this.#isStopping) return;
     if (this.#bucketCreatedAt !== undefined && this.#bucketCreatedAt !== bucket.createdAt) {
       for (const partition of this.#owned.keys()) this.#lose(partition, "the bucket of leases was replaced");
-      this.#presenceRevision = 0;
-      this.#isPresent = false;
+      this.#presence.forget();
     }
     this.#bucketCreatedAt = bucket.createdAt;
     this.#claimNotBefore = bucket.claimNotBefore;
     this.#follow();
     this.#background("presence", this.#renewPresence());
-  }
-
-  get #presenceKey(): string {
-    return presenceKey(this.#options.workerId);
   }
 
   #follow(): void {
@@ -155,20 +149,8 @@ export class Ownership implements Service {
     this.#plan();
   }
 
-  async #renewPresence(): Promise<void> {
-    const { store, workerId, identity } = this.#options;
-    const holder: Holder = { worker: workerId, process: identity ?? null, since: this.#now() };
-    if (this.#isStopping) holder.isLeaving = true;
-    const value = JSON.stringify(holder);
-    let revision = await store.write(this.#presenceKey, value, this.#presenceRevision, this.#ttlMs);
-    if (revision === undefined) {
-      // A write whose answer was lost, or an expiry: the key is ours alone, so take its revision as it is.
-      this.#presenceRevision = (await store.read(this.#presenceKey))?.revision ?? 0;
-      revision = await store.write(this.#presenceKey, value, this.#presenceRevision, this.#ttlMs);
-    }
-    if (revision === undefined) return;
-    this.#presenceRevision = revision;
-    this.#isPresent = true;
+  #renewPresence(): Promise<void> {
+    return this.#presence.renew(this.#now(), this.#isStopping);
   }
 
   async #renewLease(partition: Partition, owned: Owned): Promise<void> {
@@ -197,7 +179,7 @@ export class Ownership implements Service {
   // ---- balancing ----
 
   #balance(): void {
-    if (this.#isStopping || !this.#isPresent) return;
+    if (this.#isStopping || !this.#presence.isKnown) return;
     const { workerId, clock } = this.#options;
     const ranks = this.#view.workers();
     const rank = ranks.indexOf(workerId);
@@ -292,8 +274,6 @@ export class Ownership implements Service {
     this.#owned.delete(partition);
     this.#options.events.lost(partition, reason);
   }
-
-  // ---- the dead of this machine ----
 
   #lookForTheDead(): void {
     const { presences, hasAny } = this.#view.ofTheDead();

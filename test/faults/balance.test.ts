@@ -25,7 +25,7 @@ beforeAll(async () => {
   const startedAt = systemClock.monotonic();
   fleet = await Fleet.start({ workers: 4 });
   expect(systemClock.monotonic() - startedAt).toBeLessThan(20_000);
-  load = new Load({ apiUrl: fleet.url, receiver, accounts: 1, webhooks: 400, latencyMs: () => 5, failEvery: 0 });
+  load = new Load({ apiUrl: fleet.url, receiver, accounts: 1, webhooks: 640, latencyMs: () => 5, failEvery: 0 });
   await load.prepare();
   targets = ALL_PARTITIONS.flatMap((partition) =>
     load.targets.filter((target) => target.partition === partition).slice(0, TARGETS_PER_PARTITION),

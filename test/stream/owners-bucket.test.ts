@@ -58,6 +58,7 @@ test("a key that was never written has no revision", async () => {
 test("a key is deleted by compare-and-set, and what stands for it has a revision", async () => {
   const { of, stop } = watch();
   const revision = (await bucket.write("p01", "one", 0, TTL_MS)) ?? 0;
+  await eventually(() => expect(of("p01").map(({ value }) => value)).toEqual(["one"]));
   expect(await bucket.remove("p01", revision - 1)).toBe(false);
   expect(await bucket.remove("p01", revision)).toBe(true);
   const deleted = await bucket.read("p01");
