@@ -152,8 +152,17 @@ function readAnswer(row: Record<string, unknown> | undefined): Accepted {
   };
 }
 
-/** Whether `userId` has more than `most` subscribers; reads at most one row more than that. */
-export async function hasMoreSubscribersThan(sql: Sql, userId: UserId, most: number): Promise<boolean> {
-  const rows = await sql`SELECT 1 FROM subscribers WHERE user_id = ${userId} OFFSET ${most} LIMIT 1`;
-  return rows.length > 0;
+/** How many subscribers and active webhooks `userId` has, each counted up to one more than its bound. */
+export async function sizeUpAccount(
+  sql: Sql,
+  userId: UserId,
+  subscribersMax: number,
+  webhooksMax: number,
+): Promise<{ subscribers: number; webhooks: number }> {
+  const [row] = await sql`SELECT
+    (SELECT count(*) FROM (SELECT 1 FROM subscribers WHERE user_id = ${userId} LIMIT ${subscribersMax + 1}) s)
+      AS subscribers,
+    (SELECT count(*) FROM (SELECT 1 FROM webhooks WHERE user_id = ${userId} AND deleted_at IS NULL AND is_active
+      LIMIT ${webhooksMax + 1}) w) AS webhooks`;
+  return { subscribers: Number(row?.["subscribers"]), webhooks: Number(row?.["webhooks"]) };
 }

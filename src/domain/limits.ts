@@ -93,3 +93,6 @@ export const ACTOR_IDLE_MS = 30_000;
 
 /** A webhook whose every attempt has failed for this long is disabled. */
 export const ENDPOINT_FAILING_MAX_MS = 5 * 86_400_000;
+
+/** Events of accounts with more webhooks than this are accepted apart: one of them can make a thousand rows. */
+export const WIDE_ACCOUNT_WEBHOOKS = 4;

@@ -23,11 +23,12 @@ import type { Clock } from "../lib/clock.ts";
 import type { Json } from "../lib/json.ts";
 import type { Service } from "../lib/service.ts";
 import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
-import type { AccountPriorities } from "./account-priority.ts";
+import type { Accounts } from "./accounts.ts";
 import type { Announcer } from "./announce.ts";
 import { changesOf, subscriberData } from "./subscriber-events.ts";
 
 const GROUP_MAX = 100;
+const WIDE_GROUP_MAX = 10;
 /** How long the first of a group waits: a statement for seven costs Postgres a third per row of one for one. */
 const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
@@ -36,7 +37,7 @@ const WAITING_MAX = 10_000;
 
 export type AcceptEventsOptions = {
   database: Database;
-  priorities: AccountPriorities;
+  accounts: Accounts;
   announcer: Announcer;
   clock: Clock;
 };
@@ -46,18 +47,23 @@ type Arrival = { subscriber: SubscriberRow; event: EventRow & { subscriber_id: S
 export class AcceptEvents implements Acceptance, Service {
   readonly name = "accept-events";
   readonly #options: AcceptEventsOptions;
-  readonly #arrivals: Batcher<Arrival, CreatedSubscriber>;
+  readonly #narrow: Batcher<Arrival, CreatedSubscriber>;
+  /** Events that fan out widely share statements among themselves: nobody else waits for their rows. */
+  readonly #wide: Batcher<Arrival, CreatedSubscriber>;
 
   constructor(options: AcceptEventsOptions) {
     this.#options = options;
-    this.#arrivals = new Batcher({
-      clock: options.clock,
-      sizeMax: GROUP_MAX,
-      lingerMs: GROUP_LINGER_MS,
-      inFlightMax: GROUPS_IN_FLIGHT_MAX,
-      waitingMax: WAITING_MAX,
-      run: (group) => this.#acceptGroup(group),
-    });
+    const groups = (sizeMax: number, inFlightMax: number): Batcher<Arrival, CreatedSubscriber> =>
+      new Batcher({
+        clock: options.clock,
+        sizeMax,
+        lingerMs: GROUP_LINGER_MS,
+        inFlightMax,
+        waitingMax: WAITING_MAX,
+        run: (group) => this.#acceptGroup(group),
+      });
+    this.#narrow = groups(GROUP_MAX, GROUPS_IN_FLIGHT_MAX);
+    this.#wide = groups(WIDE_GROUP_MAX, 1);
   }
 
   start(): Promise<void> {
@@ -65,20 +71,21 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async stop(): Promise<void> {
-    await this.#arrivals.drain();
+    await Promise.all([this.#narrow.drain(), this.#wide.drain()]);
     await this.#options.announcer.settled();
   }
 
   async createSubscribers(inputs: readonly NewSubscriber[]): Promise<CreatedSubscriber[]> {
     return Promise.all(
-      inputs.map(async (input) =>
-        this.#arrivals.add(arrivalOf(input, await this.#options.priorities.of(input.userId))),
-      ),
+      inputs.map(async (input) => {
+        const { priority, isWide } = await this.#options.accounts.of(input.userId);
+        return (isWide ? this.#wide : this.#narrow).add(arrivalOf(input, priority));
+      }),
     );
   }
 
   async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {
-    const priority = await this.#options.priorities.of(userId);
+    const { priority } = await this.#options.accounts.of(userId);
     return this.#acceptInTransaction(async (sql) => {
       const changed = await changeSubscriberRow(sql, userId, id, change);
       if (changed === undefined) throw notFound("subscriber");
@@ -90,7 +97,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async deleteSubscriber(userId: UserId, id: SubscriberId): Promise<void> {
-    const priority = await this.#options.priorities.of(userId);
+    const { priority } = await this.#options.accounts.of(userId);
     await this.#acceptInTransaction(async (sql) => {
       const deleted = await deleteSubscriberRow(sql, userId, id);
       if (deleted === undefined) throw notFound("subscriber");
@@ -100,8 +107,8 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async publishEvent(event: NewEvent): Promise<Event> {
-    const { database, announcer, priorities, clock } = this.#options;
-    const priority = loweredPriority(await priorities.of(event.userId), event.priority);
+    const { database, announcer, accounts, clock } = this.#options;
+    const priority = loweredPriority((await accounts.of(event.userId)).priority, event.priority);
     const row = eventRow({ ...event, priority });
     const begunAt = clock.monotonic();
     const accepted = await database.run(() => acceptEvents(database.sql, [row]));

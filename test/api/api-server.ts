@@ -11,7 +11,7 @@ import { ManualClock, systemClock } from "../../src/lib/clock.ts";
 import { createPasswords } from "../../src/lib/password.ts";
 import type { EventName } from "../../src/observe/catalogue.ts";
 import { AcceptEvents } from "../../src/publish/accept-events.ts";
-import { AccountPriorities } from "../../src/publish/account-priority.ts";
+import { Accounts } from "../../src/publish/accounts.ts";
 import { Announcer } from "../../src/publish/announce.ts";
 import { type TestDatabase, testDatabase } from "../support/services.ts";
 
@@ -59,7 +59,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
   const outgoing = { publish: () => Promise.resolve({ kind: "failed", reason: "no stream here" } as const) };
   const acceptance = new AcceptEvents({
     database: db,
-    priorities: new AccountPriorities(db, systemClock),
+    accounts: new Accounts(db, systemClock),
     announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {} }),
     clock: systemClock,
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { acceptEvents, acceptSubscribers, hasMoreSubscribersThan, type SubscriberRow } from "../../src/db/accept.ts";
+import { acceptEvents, acceptSubscribers, sizeUpAccount, type SubscriberRow } from "../../src/db/accept.ts";
 import { setBacklog } from "../../src/db/waiting.ts";
 import { newId, type SubscriberId, type UserId } from "../../src/domain/ids.ts";
 import { eventOf, type Rows, startRows } from "./rows.ts";
@@ -137,7 +137,8 @@ describe("subscribers", () => {
   test("are counted no further than need be", async () => {
     const user = await rows.user();
     await accept(Array.from({ length: 3 }, (_, index) => subscriber(user, `${index}@example.com`)));
-    expect(await hasMoreSubscribersThan(rows.sql, user, 2)).toBe(true);
-    expect(await hasMoreSubscribersThan(rows.sql, user, 3)).toBe(false);
+    for (let made = 0; made < 3; made += 1) await rows.webhook(user);
+    expect(await sizeUpAccount(rows.sql, user, 1, 2)).toEqual({ subscribers: 2, webhooks: 3 });
+    expect(await sizeUpAccount(rows.sql, user, 3, 9)).toEqual({ subscribers: 3, webhooks: 3 });
   });
 });
