@@ -245,6 +245,8 @@ CREATE FUNCTION note_sequences(
 DECLARE
   locked record;
 BEGIN
+  -- A note that a crash of Postgres loses costs one look-up, so nobody waits for the disk because of notes.
+  PERFORM set_config('synchronous_commit', 'off', true);
   SELECT array_agg(x.id) AS ids, array_agg(x.generation) AS generations, array_agg(x.seq) AS seqs,
     array_agg(x.epoch) AS epochs
   INTO locked

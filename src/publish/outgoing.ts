@@ -14,8 +14,8 @@ import type { StreamKeeper } from "./stream-keeper.ts";
 
 /** Most first deliveries are over within this, and then there is nothing left to note. Well below the grace of refill. */
 const FIRST_NOTES_LINGER_MS = 1_000;
-/** Refill's next sweep must find the notes of the last one. */
-const REFILL_NOTES_LINGER_MS = 10;
+/** The same, but refill's next sweep must find the notes of the last one. */
+const REFILL_NOTES_LINGER_MS = 300;
 const NOTES_BATCH_MAX = 2_000;
 const NOTES_IN_FLIGHT_MAX = 2;
 const NOTES_WAITING_MAX = 20_000;
