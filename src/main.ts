@@ -1,18 +1,15 @@
 // The binary: `start | api | worker | migrate`. Imports no package before it is known that they are installed.
 
-import { setPriority } from "node:os";
 import { dataDirOf, type Environment, environment, readConfig, readSettings, SETTINGS } from "./config.ts";
 import { chooseApiPort } from "./dev/api-port.ts";
 import { withRunningServices } from "./dev/data-dir.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
+import { giveWay } from "./dev/give-way.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
 import { raiseRequestLimit } from "./dev/request-limit.ts";
 import { Supervisor } from "./dev/supervisor.ts";
 import { systemClock } from "./lib/clock.ts";
 import type { Service } from "./lib/service.ts";
-
-/** A third of the processor share of an ordinary process that wants it too; all of it while nobody else does. */
-const WORKER_NICENESS = 5;
 
 const USAGE = `Usage: bun run <command>
 
@@ -35,8 +32,7 @@ async function main(command: string | undefined): Promise<void> {
       return serve(await createApi());
     case "worker":
       raiseRequestLimit(environment());
-      // Where a worker shares its cores with the API, accepting comes first: a backlog is not what callers wait for.
-      setPriority(WORKER_NICENESS);
+      giveWay();
       return serve(await createWorker());
     case "migrate":
       return migrate();
