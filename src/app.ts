@@ -197,7 +197,8 @@ export function createWorker(config: Config): Service {
       if (connection === undefined) throw new Error("not connected to NATS");
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
-      return new PartitionIntake({ connection, partition, clock, receive, onUnreadable });
+      const mayPull = () => held.count <= HELD_MESSAGES_MAX && held.bytes <= HELD_BYTES_MAX;
+      return new PartitionIntake({ connection, partition, clock, mayPull, receive, onUnreadable });
     },
     onBegin(partition) {
       refill.own(partition);

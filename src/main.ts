@@ -4,7 +4,6 @@ import { dataDirOf, type Environment, environment, readConfig, readSettings, SET
 import { chooseApiPort } from "./dev/api-port.ts";
 import { withRunningServices } from "./dev/data-dir.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
-import { giveWay } from "./dev/give-way.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
 import { raiseRequestLimit } from "./dev/request-limit.ts";
 import { Supervisor } from "./dev/supervisor.ts";
@@ -32,7 +31,6 @@ async function main(command: string | undefined): Promise<void> {
       return serve(await createApi());
     case "worker":
       raiseRequestLimit(environment());
-      giveWay();
       return serve(await createWorker());
     case "migrate":
       return migrate();

@@ -9,9 +9,10 @@ import { describeError } from "../observe/log.ts";
 import type { DeliveryLog, DeliveryState, Result } from "./ports.ts";
 
 /** How long a result waits for others: a batch of fifty costs Postgres half as much per row as one of five. */
-const LINGER_MS = 20;
-/** One: what comes while a batch is written makes the next one larger. */
-const BATCHES_IN_FLIGHT_MAX = 1;
+const RESULTS_LINGER_MS = 20;
+/** A message waits for its check before anything else happens to it. */
+const CHECKS_LINGER_MS = 5;
+const BATCHES_IN_FLIGHT_MAX = 2;
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
 const CHECKS_WAITING_MAX = 50_000;
@@ -31,25 +32,30 @@ type Waiting = { result: Result; at: number };
 export class Recorder implements DeliveryLog {
   readonly #options: RecorderOptions;
   /** Answers with the error of a result that can never be recorded. */
-  readonly #results: Batcher<Waiting, unknown>;
+  readonly #attempts: Batcher<Waiting, unknown>;
+  /** Turns without a request: thousands at once when mailboxes are handed back. No attempt's result waits behind them. */
+  readonly #others: Batcher<Waiting, unknown>;
   readonly #checks: Batcher<DeliveryId, DeliveryState | undefined>;
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     const { clock } = options;
-    this.#results = new Batcher<Waiting, unknown>({
-      clock,
-      sizeMax: RESULTS_BATCH_MAX,
-      lingerMs: LINGER_MS,
-      inFlightMax: BATCHES_IN_FLIGHT_MAX,
-      // Requests stop at RESULTS_WAITING_MAX; what was in flight then must still find a place.
-      waitingMax: Number.POSITIVE_INFINITY,
-      run: (waiting) => this.#write(waiting),
-    });
+    const results = (inFlightMax: number): Batcher<Waiting, unknown> =>
+      new Batcher({
+        clock,
+        sizeMax: RESULTS_BATCH_MAX,
+        lingerMs: RESULTS_LINGER_MS,
+        inFlightMax,
+        // Requests stop at RESULTS_WAITING_MAX; what was in flight then must still find a place.
+        waitingMax: Number.POSITIVE_INFINITY,
+        run: (waiting) => this.#write(waiting),
+      });
+    this.#attempts = results(BATCHES_IN_FLIGHT_MAX);
+    this.#others = results(1);
     this.#checks = new Batcher({
       clock,
       sizeMax: RESULTS_BATCH_MAX,
-      lingerMs: LINGER_MS,
+      lingerMs: CHECKS_LINGER_MS,
       inFlightMax: BATCHES_IN_FLIGHT_MAX,
       waitingMax: CHECKS_WAITING_MAX,
       async run(ids) {
@@ -61,15 +67,16 @@ export class Recorder implements DeliveryLog {
 
   /** Results that are not committed yet. */
   get waiting(): number {
-    return this.#results.size;
+    return this.#attempts.size + this.#others.size;
   }
 
   hasRoom(): boolean {
-    return this.#results.size < RESULTS_WAITING_MAX;
+    return this.#attempts.size < RESULTS_WAITING_MAX;
   }
 
   async record(result: Result): Promise<void> {
-    const error = await this.#results.add({ result, at: this.#options.clock.monotonic() });
+    const batcher = result.attempt === null ? this.#others : this.#attempts;
+    const error = await batcher.add({ result, at: this.#options.clock.monotonic() });
     if (error !== undefined) throw error;
   }
 
@@ -77,8 +84,8 @@ export class Recorder implements DeliveryLog {
     return this.#checks.add(deliveryId);
   }
 
-  drain(): Promise<void> {
-    return this.#results.drain();
+  async drain(): Promise<void> {
+    await Promise.all([this.#attempts.drain(), this.#others.drain()]);
   }
 
   async #write(waiting: readonly Waiting[]): Promise<unknown[]> {

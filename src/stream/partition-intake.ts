@@ -16,6 +16,7 @@ export type PartitionIntakeOptions = {
   connection: NatsConnection;
   partition: Partition;
   clock: Clock;
+  mayPull: () => boolean;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
   onUnreadable: (subject: string, seq: number, error: unknown) => void;
@@ -26,7 +27,7 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({ connection, partition, clock, receive, onUnreadable }: PartitionIntakeOptions) {
+  constructor({ connection, partition, clock, mayPull, receive, onUnreadable }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
@@ -35,6 +36,7 @@ export class PartitionIntake {
           consumer: consumerName(partition, priority),
           clock,
           batch: PULL_BATCH,
+          mayPull,
           onMessage(raw, handle) {
             let message: Message;
             try {

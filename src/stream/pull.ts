@@ -25,6 +25,8 @@ export type PullOptions = {
   clock: Clock;
   /** Messages asked for at once: what may be on its way at any moment. */
   batch: number;
+  /** False while so much is in hand that more must wait for what is being handed back; asked again shortly. */
+  mayPull?: () => boolean;
   /** Must not throw. */
   onMessage(message: Msg, handle: Handle): void;
 };
@@ -34,6 +36,8 @@ const EXPIRES_MS = 1_000;
 const LOST_AFTER_MS = 1_000;
 /** Pause before the next request after one that the server refused. */
 const REFUSED_PAUSE_MS = 250;
+/** Pause while too much is in hand. */
+const BUSY_PAUSE_MS = 20;
 
 export class Pull {
   readonly #options: PullOptions;
@@ -82,6 +86,13 @@ export class Pull {
 
   #request(): void {
     if (this.#stopping || this.#pause !== undefined || this.#options.connection.isClosed()) return;
+    if (this.#options.mayPull?.() === false) {
+      this.#pause = this.#options.clock.after(BUSY_PAUSE_MS, () => {
+        this.#pause = undefined;
+        this.#request();
+      });
+      return;
+    }
     const batch = this.#options.batch - this.#wanted;
     this.#lastRequest += 1;
     this.#requests.set(this.#lastRequest, { remaining: batch });
