@@ -1,42 +1,18 @@
 // What workers write of deliveries: the results of attempts, and the notes of where a delivery is in the stream. Every
 // write is fenced by status and generation, and locks its rows in id order first.
 
-import type { AttemptId, DeliveryId } from "../domain/ids.ts";
+import type { DeliveryId } from "../domain/ids.ts";
+import type { TurnResult } from "../domain/turn-result.ts";
 import { plainArray, textArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
-export type AttemptRow = {
-  id: AttemptId;
-  attempt: number;
-  statusCode: number | null;
-  latencyMs: number;
-  error: string | null;
-  responseBody: string | null;
-};
-
-/** Where a delivery is after its turn. */
-export type Place =
-  | { kind: "completed"; status: "delivered" | "failed" | "cancelled" }
-  /** Stays in the stream under its own message, due again in `delayMs`. */
-  | { kind: "stream"; seq: number; epoch: number; delayMs: number }
-  /** Back in the table with the next generation; `delayMs` null: due as before. */
-  | { kind: "table"; delayMs: number | null };
-
-export type ResultRow = {
-  deliveryId: DeliveryId;
-  generation: number;
-  place: Place;
-  /** What the delivery says of its last turn; null leaves it as it is, or clears it when there was an attempt. */
-  error: string | null;
-  /** null: the turn ended without a request. */
-  attempt: AttemptRow | null;
-  /** How long ago it happened, milliseconds. */
-  agoMs: number;
-};
+/** `agoMs`: how long ago it happened. */
+export type ResultRow = TurnResult & { agoMs: number };
 
 /**
- * Records results in one call (see `record_results` in drizzle/). The attempt rows are kept always, under their own ids; a delivery's row changes
- * only if it is still pending and of the result's generation. Writing the same results twice changes nothing.
+ * Records results in one call (see `record_results` in drizzle/). The attempt rows are kept always, under their own ids;
+ * a delivery's row changes only if it is still pending and of the result's generation. Writing the same results twice
+ * changes nothing.
  */
 export async function recordResults(sql: Sql, results: readonly ResultRow[]): Promise<void> {
   const tried = results.filter((result) => result.attempt !== null);

@@ -1,9 +1,10 @@
 // What the delivery side needs of others, in its own words. app.ts hands the implementations in.
 
 import type { Message } from "../domain/delivery.ts";
-import type { AttemptId, DeliveryId, UserId, WebhookId } from "../domain/ids.ts";
+import type { DeliveryId, UserId, WebhookId } from "../domain/ids.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import type { Partition } from "../domain/partition.ts";
+import type { TurnResult } from "../domain/turn-result.ts";
 
 /** The time during which this worker owns a partition. */
 export type Tenure = {
@@ -80,31 +81,10 @@ export type DeliveryState = {
   dueInMs: number;
 };
 
-export type Place =
-  | { kind: "completed"; status: "delivered" | "failed" | "cancelled" }
-  | { kind: "stream"; seq: number; epoch: number; delayMs: number }
-  | { kind: "table"; delayMs: number | null };
-
-export type Result = {
-  deliveryId: DeliveryId;
-  generation: number;
-  place: Place;
-  /** What the delivery says of its last turn; null leaves it as it is, or clears it when there was an attempt. */
-  error: string | null;
-  attempt: {
-    id: AttemptId;
-    attempt: number;
-    statusCode: number | null;
-    latencyMs: number;
-    error: string | null;
-    responseBody: string | null;
-  } | null;
-};
-
 /** The deliveries' rows, read and written in batches. */
 export interface DeliveryLog {
   /** Resolves when the result is committed, however long that takes. */
-  record(result: Result): Promise<void>;
+  record(result: TurnResult): Promise<void>;
   /** False while so many results wait that no further request may start. */
   hasRoom(): boolean;
   /** The present state of a delivery; undefined when it has no row. */

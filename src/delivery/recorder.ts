@@ -1,12 +1,13 @@
 // Records results in batches and never gives one up: while Postgres is away results wait here, and so do their acks.
 
 import type { DeliveryId } from "../domain/ids.ts";
+import type { TurnResult } from "../domain/turn-result.ts";
 import { RESULTS_BATCH_MAX, RESULTS_WAITING_MAX } from "../domain/limits.ts";
 import { Batcher } from "../lib/batcher.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
-import type { DeliveryLog, DeliveryState, Result } from "./ports.ts";
+import type { DeliveryLog, DeliveryState } from "./ports.ts";
 
 /** How long a result waits for others: a batch of fifty costs Postgres half as much per row as one of five. */
 const RESULTS_LINGER_MS = 20;
@@ -21,13 +22,13 @@ export type RecorderOptions = {
   clock: Clock;
   observe: Observe;
   /** Writes results in one statement; writing the same ones twice must change nothing. */
-  write: (results: readonly (Result & { agoMs: number })[]) => Promise<void>;
+  write: (results: readonly (TurnResult & { agoMs: number })[]) => Promise<void>;
   read: (ids: readonly DeliveryId[]) => Promise<ReadonlyMap<DeliveryId, DeliveryState>>;
   /** The database understood the statement and refused a value of it: trying again is no use. */
   isRefusal: (error: unknown) => boolean;
 };
 
-type Waiting = { result: Result; at: number };
+type Waiting = { result: TurnResult; at: number };
 
 export class Recorder implements DeliveryLog {
   readonly #options: RecorderOptions;
@@ -74,7 +75,7 @@ export class Recorder implements DeliveryLog {
     return this.#attempts.size < RESULTS_WAITING_MAX;
   }
 
-  async record(result: Result): Promise<void> {
+  async record(result: TurnResult): Promise<void> {
     const batcher = result.attempt === null ? this.#others : this.#attempts;
     const error = await batcher.add({ result, at: this.#options.clock.monotonic() });
     if (error !== undefined) throw error;
@@ -119,7 +120,7 @@ export class Recorder implements DeliveryLog {
 const UNSTORABLE = "the receiver's words could not be stored";
 
 /** Undefined: nothing was left to take away. */
-function withoutWords(result: Result): Result | undefined {
+function withoutWords(result: TurnResult): TurnResult | undefined {
   const { attempt, error } = result;
   if (attempt === null || (attempt.responseBody === null && [null, UNSTORABLE].includes(error))) return undefined;
   const bareError = attempt.error === null ? null : UNSTORABLE;

@@ -5,10 +5,11 @@ import { retryDelayMs } from "../domain/backoff.ts";
 import { type AttemptId, newId } from "../domain/ids.ts";
 import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
 import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import type { AttemptRecord, Place, TurnResult } from "../domain/turn-result.ts";
 import type { Random } from "../lib/random.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { HeldMessages } from "./held.ts";
-import type { DeliveryLog, Held, Place, Result } from "./ports.ts";
+import type { DeliveryLog, Held } from "./ports.ts";
 
 /** How a turn ended. */
 export type Turn =
@@ -26,7 +27,7 @@ export type Turn =
 
 export type Decision = {
   /** What is to be recorded first; null: the row stays as it is. */
-  result: Result | null;
+  result: TurnResult | null;
   answer: { kind: "ack" } | { kind: "nak"; delayMs: number };
 };
 
@@ -76,11 +77,11 @@ function withoutAttempt(held: Held, place: Place, error: string | null): Decisio
   return { result: { ...identityOf(held), place, attempt: null, error }, answer: { kind: "ack" } };
 }
 
-function identityOf({ message }: Held): Pick<Result, "deliveryId" | "generation"> {
+function identityOf({ message }: Held): Pick<TurnResult, "deliveryId" | "generation"> {
   return { deliveryId: message.deliveryId, generation: message.generation };
 }
 
-function attemptOf({ message }: Held, outcome: Outcome): NonNullable<Result["attempt"]> {
+function attemptOf({ message }: Held, outcome: Outcome): AttemptRecord {
   return {
     id: newId<AttemptId>(),
     attempt: message.attemptCount + 1,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { checkDeliveries, noteSequences, type Place, recordResults, type ResultRow } from "../../src/db/results.ts";
+import { checkDeliveries, noteSequences, recordResults, type ResultRow } from "../../src/db/results.ts";
+import type { Place } from "../../src/domain/turn-result.ts";
 import { listOverdueInStream, noteStream, returnMissing, returnOlderEpochs } from "../../src/db/stream-state.ts";
 import { type AttemptId, type DeliveryId, newId } from "../../src/domain/ids.ts";
 import { type Rows, startRows, type Webhook } from "./rows.ts";
