@@ -39,10 +39,6 @@ export class Dispatcher<Key, Lane extends string, Message> {
     return this.#slots.inFlight;
   }
 
-  get slowInFlight(): number {
-    return this.#slots.slow;
-  }
-
   /** `actor`, of `user`, has messages and could handle one. */
   ready(actor: Cell<Key, Lane, Message>, user: string): void {
     const waiting = this.#waiting.get(user);
