@@ -16,10 +16,11 @@ export type ResultRow = TurnResult & { agoMs: number };
  */
 export async function recordResults(sql: Sql, results: readonly ResultRow[]): Promise<void> {
   const tried = results.filter((result) => result.attempt !== null);
+  const ids = results.map((result) => result.deliveryId);
   await sql.unsafe(
     `SELECT record_results($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
     [
-      plainArray(results.map((result) => result.deliveryId)),
+      plainArray(ids),
       plainArray(results.map((result) => result.generation)),
       plainArray(results.map(({ place }) => (place.kind === "completed" ? place.status : place.kind))),
       plainArray(results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs))),
@@ -27,7 +28,7 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       plainArray(results.map(({ place }) => (place.kind === "stream" ? place.epoch : null))),
       plainArray(results.map((result) => result.attempt?.attempt ?? null)),
       textArray(results.map((result) => result.error)),
-      ...boundsOf(results),
+      ...boundsOf(ids),
       plainArray(tried.map((result) => result.attempt?.id ?? null)),
       plainArray(tried.map((result) => result.deliveryId)),
       plainArray(tried.map((result) => result.attempt?.attempt ?? null)),
@@ -42,12 +43,12 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
 }
 
 /** The least and the greatest id: with them the statement opens only the daily partitions that it needs. */
-function boundsOf(rows: readonly { deliveryId: DeliveryId }[]): [DeliveryId | null, DeliveryId | null] {
+function boundsOf(ids: readonly DeliveryId[]): [DeliveryId | null, DeliveryId | null] {
   let least: DeliveryId | null = null;
   let greatest: DeliveryId | null = null;
-  for (const { deliveryId } of rows) {
-    if (least === null || deliveryId < least) least = deliveryId;
-    if (greatest === null || deliveryId > greatest) greatest = deliveryId;
+  for (const id of ids) {
+    if (least === null || id < least) least = id;
+    if (greatest === null || id > greatest) greatest = id;
   }
   return [least, greatest];
 }
@@ -56,14 +57,15 @@ export type SequenceNote = { deliveryId: DeliveryId; generation: number; seq: nu
 
 /** Notes which message carries a delivery. Rows that someone else holds just now are left out: refill finds them. */
 export async function noteSequences(sql: Sql, notes: readonly SequenceNote[]): Promise<void> {
+  const ids = notes.map((note) => note.deliveryId);
   await sql.unsafe(
     `SELECT note_sequences($1, $2, $3, $4, $5, $6)`,
     [
-      plainArray(notes.map((note) => note.deliveryId)),
+      plainArray(ids),
       plainArray(notes.map((note) => note.generation)),
       plainArray(notes.map((note) => note.seq)),
       plainArray(notes.map((note) => note.epoch)),
-      ...boundsOf(notes),
+      ...boundsOf(ids),
     ],
     { prepare: true },
   );
@@ -85,8 +87,8 @@ export async function checkDeliveries(sql: Sql, ids: readonly DeliveryId[]): Pro
     `SELECT id, status, generation, attempt_count, schedule_base,
        extract(epoch FROM pending_since) * 1000 AS pending_since,
        greatest(0, extract(epoch FROM due_at - now()) * 1000) AS due_in_ms
-     FROM deliveries WHERE id = ANY ($1::uuid[])`,
-    [plainArray(ids)],
+     FROM deliveries WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2 AND $3`,
+    [plainArray(ids), ...boundsOf(ids)],
     { prepare: true },
   );
   return new Map(
