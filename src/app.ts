@@ -134,6 +134,7 @@ export function createWorker(config: Config): Service {
   bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));
   const dispatcher = new Dispatcher<EndpointKey, Priority, Held>({
     clock,
+    userOf: ({ userId }) => userId,
     weights: PRIORITY_WEIGHTS,
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
@@ -167,7 +168,7 @@ export function createWorker(config: Config): Service {
     log: recorder,
     endpoints,
     attempts,
-    onReady: (actor) => dispatcher.ready(actor, actor.key.userId),
+    onReady: (actor) => dispatcher.ready(actor),
   });
   const refill = new Refill({
     database,

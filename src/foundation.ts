@@ -36,7 +36,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
     disconnected: (server) => observe("nats.disconnected", { server }),
   });
   const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
-  const publisher = new Publisher(link);
+  const publisher = new Publisher(link, clock);
   const counters = new Counters();
   const labels = { role, ...context };
   const published = {

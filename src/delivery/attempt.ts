@@ -11,7 +11,7 @@ import type { Observe } from "../observe/catalogue.ts";
 import type { Circuits } from "./circuits.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
-import { type Decision, decide, settle, type Turn } from "./settle.ts";
+import { answerStream, type Decision, decide, type Turn } from "./settle.ts";
 
 export type AttemptOptions = {
   clock: Clock;
@@ -40,7 +40,9 @@ const UNREADABLE_PAUSE_MS = 2_000;
 
 export class Attempts {
   readonly #options: AttemptOptions;
-  readonly #settling = new Set<Promise<void>>();
+  /** Turns that are not recorded and answered for yet, and who waits for their end. */
+  #unsettled = 0;
+  #whenSettled: (() => void)[] = [];
   readonly #expiresAfterMs: number;
 
   constructor(options: AttemptOptions) {
@@ -52,7 +54,9 @@ export class Attempts {
   async take(held: Held): Promise<void> {
     let endpoint: Endpoint | undefined;
     try {
-      endpoint = await this.#options.endpoints.find(held.message.webhookId);
+      // Known most of the time, and then there is nothing to wait for.
+      const found = this.#options.endpoints.find(held.message.webhookId);
+      endpoint = found instanceof Promise ? await found : found;
     } catch {
       return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
     }
@@ -71,7 +75,7 @@ export class Attempts {
 
   /** Resolves when everything begun has been recorded and answered for. */
   async settled(): Promise<void> {
-    while (this.#settling.size > 0) await Promise.allSettled(this.#settling);
+    while (this.#unsettled > 0) await new Promise<void>((resolve) => this.#whenSettled.push(resolve));
   }
 
   #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
@@ -105,22 +109,28 @@ export class Attempts {
 
   /** Settles in the background: a turn's end holds nobody up. */
   end(held: Held, turn: Turn): void {
-    const { retrySchedule, random, log, held: all, onLeftStream, onRecorded } = this.#options;
+    const { retrySchedule, random, log } = this.#options;
     const decision = decide(held, turn, retrySchedule, random);
-    const settling = settle(held, decision, log, all).then(
-      () => {
-        this.#settling.delete(settling);
-        if (decision.answer.kind === "ack") onLeftStream(held.message);
-        onRecorded();
-      },
-      () => {
-        // Not recorded: neither acked nor naked, so the stream brings it again, and its row is checked then.
-        this.#settling.delete(settling);
-        all.remove(held);
-      },
-    );
-    this.#settling.add(settling);
+    this.#unsettled += 1;
+    if (decision.result === null) this.#settle(held, decision, true);
+    else {
+      log.record(decision.result).then(
+        (error) => this.#settle(held, decision, error === undefined),
+        () => this.#settle(held, decision, false),
+      );
+    }
     this.#observe(held, turn, decision);
+  }
+
+  /** What could not be recorded is neither acked nor naked: the stream brings it again, and its row is checked then. */
+  #settle(held: Held, decision: Decision, isRecorded: boolean): void {
+    const { held: all, onLeftStream, onRecorded } = this.#options;
+    if (isRecorded) answerStream(held, decision);
+    all.remove(held);
+    if (isRecorded && decision.answer.kind === "ack") onLeftStream(held.message);
+    this.#unsettled -= 1;
+    if (this.#unsettled === 0) for (const resolve of this.#whenSettled.splice(0)) resolve();
+    onRecorded();
   }
 
   #observe({ message }: Held, turn: Turn, { result, answer }: Decision): void {

@@ -63,7 +63,7 @@ export class EndpointCache implements Endpoints {
   }
 
   maxInFlight(webhookId: WebhookId): number {
-    return this.#entries.get(webhookId)?.endpoint?.maxInFlight ?? 1;
+    return this.#entries.peek(webhookId)?.endpoint?.maxInFlight ?? 1;
   }
 
   /** A webhook was changed: the next attempt reads it anew. */

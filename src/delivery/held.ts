@@ -1,4 +1,4 @@
-// Everything in this worker's hands, by sequence and by delivery: in mailboxes, in flight, or with a result that is not
+// Everything in this worker's hands, by delivery: in mailboxes, in flight, or with a result that is not
 // recorded yet. While a message is here the server hears that it is being worked on, and refill leaves its row alone.
 
 import type { Message } from "../domain/delivery.ts";
@@ -17,7 +17,6 @@ const LOOKS_PER_INTERVAL = 10;
 export class HeldMessages implements Service {
   readonly name = "held-messages";
   readonly #clock: Clock;
-  readonly #bySeq = new Map<number, Held>();
   readonly #byDelivery = new Map<DeliveryId, Held>();
   #bytes = 0;
   #timer: Timer | undefined;
@@ -38,18 +37,13 @@ export class HeldMessages implements Service {
     return this.#byDelivery.has(deliveryId);
   }
 
-  findBySeq(seq: number): Held | undefined {
-    return this.#bySeq.get(seq);
-  }
-
-  findByDelivery(deliveryId: DeliveryId): Held | undefined {
+  find(deliveryId: DeliveryId): Held | undefined {
     return this.#byDelivery.get(deliveryId);
   }
 
   add(message: Message, handle: StreamHandle, tenure: Tenure): Held {
     const bytes = message.payload.length + OVERHEAD_BYTES;
     const held: Held = { message, handle, tenure, bytes, workingAt: this.#clock.monotonic() };
-    this.#bySeq.set(handle.seq, held);
     this.#byDelivery.set(message.deliveryId, held);
     this.#bytes += bytes;
     return held;
@@ -58,7 +52,6 @@ export class HeldMessages implements Service {
   remove(held: Held): void {
     if (this.#byDelivery.get(held.message.deliveryId) !== held) return;
     this.#byDelivery.delete(held.message.deliveryId);
-    if (this.#bySeq.get(held.handle.seq) === held) this.#bySeq.delete(held.handle.seq);
     this.#bytes -= held.bytes;
   }
 

@@ -49,16 +49,12 @@ export class Intake {
   receive(message: Message, handle: StreamHandle, tenure: Tenure): void {
     const { held: all, clock } = this.#options;
     if (!tenure.isCurrent()) return;
-    const sameSeq = all.findBySeq(handle.seq);
-    if (sameSeq?.message.deliveryId === message.deliveryId) {
-      // The server thinks that it was lost: from now on the newer handle answers for it.
-      sameSeq.handle = handle;
-      return;
-    }
-    const sameDelivery = all.findByDelivery(message.deliveryId);
-    if (sameDelivery !== undefined) {
+    const known = all.find(message.deliveryId);
+    if (known !== undefined) {
+      // The same message again: the server thinks that it was lost. From now on the newer handle answers for it.
+      if (known.handle.seq === handle.seq) known.handle = handle;
       // Of two messages of one generation the one in hand answers for both.
-      if (sameDelivery.message.generation === message.generation) handle.ack();
+      else if (known.message.generation === message.generation) handle.ack();
       else handle.nak(TROUBLE_PAUSE_MS);
       return;
     }

@@ -49,7 +49,7 @@ export type Endpoint = {
 export interface Endpoints {
   /** From memory: at once; else read together with others. Undefined when there is no such webhook. */
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined>;
-  /** How many requests the endpoint takes at once, as far as is known: 1 until its settings have been read. */
+  /** How many requests the endpoint takes at once, as last read: 1 until its settings have been. Asked all the time. */
   maxInFlight(webhookId: WebhookId): number;
   /** Disables the webhook, cancels what waits for it, and tells its owner by an event. */
   disable(endpoint: Endpoint, reason: string): void;
@@ -83,8 +83,11 @@ export type DeliveryState = {
 
 /** The deliveries' rows, read and written in batches. */
 export interface DeliveryLog {
-  /** Resolves when the result is committed, however long that takes. */
-  record(result: TurnResult): Promise<void>;
+  /**
+   * Resolves once the result is committed, however long that takes, with undefined; or with an error, once it is clear
+   * that it can never be.
+   */
+  record(result: TurnResult): Promise<unknown>;
   /** False while so many results wait that no further request may start. */
   hasRoom(): boolean;
   /** The present state of a delivery; undefined when it has no row. */

@@ -75,10 +75,9 @@ export class Recorder implements DeliveryLog {
     return this.#attempts.size < RESULTS_WAITING_MAX;
   }
 
-  async record(result: TurnResult): Promise<void> {
+  record(result: TurnResult): Promise<unknown> {
     const batcher = result.attempt === null ? this.#others : this.#attempts;
-    const error = await batcher.add({ result, at: this.#options.clock.monotonic() });
-    if (error !== undefined) throw error;
+    return batcher.add({ result, at: this.#options.clock.monotonic() });
   }
 
   check(deliveryId: DeliveryId): Promise<DeliveryState | undefined> {

@@ -8,8 +8,7 @@ import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
 import type { AttemptRecord, Place, TurnResult } from "../domain/turn-result.ts";
 import type { Random } from "../lib/random.ts";
 import { unreachable } from "../lib/unreachable.ts";
-import type { HeldMessages } from "./held.ts";
-import type { DeliveryLog, Held } from "./ports.ts";
+import type { Held } from "./ports.ts";
 
 /** How a turn ended. */
 export type Turn =
@@ -92,13 +91,10 @@ function attemptOf({ message }: Held, outcome: Outcome): AttemptRecord {
   };
 }
 
-/** Carries a decision out. Resolves when it is recorded and the stream has been told. */
-export async function settle(held: Held, decision: Decision, log: DeliveryLog, all: HeldMessages): Promise<void> {
-  if (decision.result !== null) await log.record(decision.result);
+/** Tells the stream what was decided. Only after the record of it. */
+export function answerStream({ tenure, handle }: Held, { answer }: Decision): void {
   // After a lost lease the result still counts, but the message is somebody else's to answer for.
-  if (held.tenure.isCurrent()) {
-    if (decision.answer.kind === "ack") held.handle.ack();
-    else held.handle.nak(decision.answer.delayMs);
-  }
-  all.remove(held);
+  if (!tenure.isCurrent()) return;
+  if (answer.kind === "ack") handle.ack();
+  else handle.nak(answer.delayMs);
 }

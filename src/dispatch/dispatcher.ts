@@ -5,8 +5,10 @@ import type { Clock } from "../lib/clock.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { type Pace, SLOW_AFTER_MS, Slots } from "./slots.ts";
 
-export type DispatcherOptions<Lane extends string> = {
+export type DispatcherOptions<Key, Lane extends string> = {
   clock: Clock;
+  /** Whose an actor is, by its key. */
+  userOf: (key: Key) => string;
   weights: Readonly<Record<Lane, number>>;
   /** Requests in their first 250 ms, at once. */
   slots: number;
@@ -14,23 +16,19 @@ export type DispatcherOptions<Lane extends string> = {
   mayStart: () => boolean;
 };
 
-/** An actor that wants turns. */
-type Contender<Actor> = { readonly user: string; readonly actor: Actor };
-
 export class Dispatcher<Key, Lane extends string, Message> {
-  readonly #options: DispatcherOptions<Lane>;
+  readonly #options: DispatcherOptions<Key, Lane>;
   readonly #lanes: readonly Lane[];
-  readonly #queue: FairQueue<Lane, Contender<Cell<Key, Lane, Message>>>;
+  readonly #queue: FairQueue<Lane, Cell<Key, Lane, Message>>;
   readonly #slots: Slots;
-  readonly #contenders = new Map<Cell<Key, Lane, Message>, Contender<Cell<Key, Lane, Message>>>();
   /** Actors whose next request must wait until others of their user, or other slow ones, have ended; by user. */
   readonly #waiting = new Map<string, Set<Cell<Key, Lane, Message>>>();
-  #isPoking = false;
+  #isPoked = false;
 
-  constructor(options: DispatcherOptions<Lane>) {
+  constructor(options: DispatcherOptions<Key, Lane>) {
     this.#options = options;
     this.#lanes = Object.keys(options.weights) as Lane[];
-    this.#queue = new FairQueue(options.weights);
+    this.#queue = new FairQueue(options.weights, (actor) => options.userOf(actor.key));
     const { clock, slots } = options;
     this.#slots = new Slots({ clock, slots, onRoom: () => this.#placeIsFree() });
   }
@@ -39,8 +37,9 @@ export class Dispatcher<Key, Lane extends string, Message> {
     return this.#slots.inFlight;
   }
 
-  /** `actor`, of `user`, has messages and could handle one. */
-  ready(actor: Cell<Key, Lane, Message>, user: string): void {
+  /** `actor` has messages and could handle one. */
+  ready(actor: Cell<Key, Lane, Message>): void {
+    const user = this.#options.userOf(actor.key);
     const waiting = this.#waiting.get(user);
     if (waiting?.has(actor) === true) {
       // A step of its own may have ended since, and shown that it is fast: then it waits behind nobody.
@@ -48,38 +47,44 @@ export class Dispatcher<Key, Lane extends string, Message> {
       waiting.delete(actor);
       if (waiting.size === 0) this.#waiting.delete(user);
     }
-    let contender = this.#contenders.get(actor);
-    if (contender === undefined) this.#contenders.set(actor, (contender = { user, actor }));
-    for (const lane of this.#lanes) if (actor.mailbox.has(lane)) this.#queue.add(lane, contender);
+    for (const lane of this.#lanes) if (actor.mailbox.has(lane)) this.#queue.add(lane, actor);
     this.poke();
   }
 
-  /** Starts whatever may start now. */
+  /**
+   * Starts whatever may start, at the end of this turn of the event loop: requests that start together cost the HTTP
+   * client, and receivers, fewer wake-ups.
+   */
   poke(): void {
-    // Starting may end at once, and ending pokes: one loop is enough.
-    if (this.#isPoking) return;
-    this.#isPoking = true;
+    if (this.#isPoked) return;
+    this.#isPoked = true;
+    this.#options.clock.soon(() => {
+      this.#isPoked = false;
+      this.#start();
+    });
+  }
+
+  #start(): void {
     while (!this.#slots.isFull && this.#options.mayStart()) {
       const turn = this.#queue.next();
       if (turn === undefined) break;
       this.#serve(turn.candidate, turn.lane);
     }
-    this.#isPoking = false;
   }
 
-  #serve(contender: Contender<Cell<Key, Lane, Message>>, lane: Lane): void {
-    const { actor, user } = contender;
+  #serve(actor: Cell<Key, Lane, Message>, lane: Lane): void {
+    const user = this.#options.userOf(actor.key);
     const pace = paceOf(actor.lastStepMs);
     if (!this.#slots.mayBegin(user, pace)) {
-      this.#withdraw(contender);
+      this.#withdraw(actor);
       const waiting = this.#waiting.get(user);
       if (waiting === undefined) this.#waiting.set(user, new Set([actor]));
       else waiting.add(actor);
       return;
     }
     const step = actor.hasCapacity ? actor.step(lane) : undefined;
-    if (!actor.hasCapacity || actor.mailbox.size === 0) this.#withdraw(contender);
-    else if (!actor.mailbox.has(lane)) this.#queue.delete(lane, contender);
+    if (!actor.hasCapacity || actor.mailbox.size === 0) this.#withdraw(actor);
+    else if (!actor.mailbox.has(lane)) this.#queue.delete(lane, actor);
     if (step === undefined) return;
     const flight = this.#slots.begin(user, pace);
     const end = (): void => {
@@ -101,16 +106,15 @@ export class Dispatcher<Key, Lane extends string, Message> {
         if (!this.#slots.mayBegin(user, paceOf(actor.lastStepMs))) break;
         waiting.delete(actor);
         if (actor.mailbox.size === 0 || !actor.hasCapacity) continue;
-        this.ready(actor, user);
+        this.ready(actor);
         if (this.#slots.isFull) break;
       }
       if (waiting.size === 0) this.#waiting.delete(user);
     }
   }
 
-  #withdraw(contender: Contender<Cell<Key, Lane, Message>>): void {
-    for (const lane of this.#lanes) this.#queue.delete(lane, contender);
-    this.#contenders.delete(contender.actor);
+  #withdraw(actor: Cell<Key, Lane, Message>): void {
+    for (const lane of this.#lanes) this.#queue.delete(lane, actor);
   }
 }
 

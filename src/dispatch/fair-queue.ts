@@ -2,9 +2,6 @@
 // the slot time that they used; within a user its endpoints take turns. Work-conserving: a turn that nobody in a lane
 // wants goes to the next lane at once, and a debt matters only while somebody else waits.
 
-/** Somebody who wants turns: an endpoint's actor. */
-export type Candidate = { readonly user: string };
-
 /** What each user may use in a round before it rests, milliseconds of slots. */
 const QUANTUM_MS = 50;
 
@@ -14,7 +11,7 @@ type Share<C> = {
 };
 
 /** The users of one lane. Those in credit are served in turn; those in debt rest until a round pays it off. */
-class Ring<C extends Candidate> {
+class Ring<C> {
   readonly #ready = new Map<string, Share<C>>();
   readonly #resting = new Map<string, Share<C>>();
   /** Milliseconds; a user without an entry is in credit. */
@@ -24,19 +21,16 @@ class Ring<C extends Candidate> {
     return this.#ready.size === 0 && this.#resting.size === 0;
   }
 
-  add(candidate: C): void {
-    const { user } = candidate;
+  add(user: string, candidate: C): void {
     const share = this.#ready.get(user) ?? this.#resting.get(user);
     if (share !== undefined) share.candidates.add(candidate);
     else this.#place({ user, candidates: new Set([candidate]) });
   }
 
-  delete(candidate: C): void {
-    const { user } = candidate;
+  delete(user: string, candidate: C): void {
+    if (this.isEmpty) return;
     const share = this.#ready.get(user) ?? this.#resting.get(user);
-    if (share === undefined) return;
-    share.candidates.delete(candidate);
-    if (share.candidates.size > 0) return;
+    if (share === undefined || !share.candidates.delete(candidate) || share.candidates.size > 0) return;
     this.#ready.delete(user);
     this.#resting.delete(user);
     if (this.isEmpty) this.#debts.clear();
@@ -83,32 +77,50 @@ class Ring<C extends Candidate> {
   }
 }
 
-export class FairQueue<Lane extends string, C extends Candidate> {
-  readonly #lanes: { lane: Lane; weight: number; turnsLeft: number; ring: Ring<C> }[];
+type LaneTurns<Lane, C> = { lane: Lane; weight: number; turnsLeft: number; ring: Ring<C> };
 
-  constructor(weights: Readonly<Record<Lane, number>>) {
+/** `C`: somebody who wants turns, an endpoint's actor. */
+export class FairQueue<Lane extends string, C> {
+  readonly #userOf: (candidate: C) => string;
+  /** In the order of the weights as they were given. */
+  readonly #lanes: LaneTurns<Lane, C>[];
+  readonly #byName: Readonly<Record<Lane, LaneTurns<Lane, C>>>;
+
+  constructor(weights: Readonly<Record<Lane, number>>, userOf: (candidate: C) => string) {
+    this.#userOf = userOf;
     const lanes = Object.entries(weights) as [Lane, number][];
     this.#lanes = lanes.map(([lane, weight]) => ({ lane, weight, turnsLeft: weight, ring: new Ring() }));
+    this.#byName = Object.fromEntries(this.#lanes.map((turns) => [turns.lane, turns])) as Record<
+      Lane,
+      LaneTurns<Lane, C>
+    >;
   }
 
   /** `candidate` wants turns in `lane`; asking twice is asking once. */
   add(lane: Lane, candidate: C): void {
-    this.#ring(lane)?.add(candidate);
+    this.#byName[lane].ring.add(this.#userOf(candidate), candidate);
   }
 
   delete(lane: Lane, candidate: C): void {
-    this.#ring(lane)?.delete(candidate);
+    this.#byName[lane].ring.delete(this.#userOf(candidate), candidate);
   }
 
   /** Whose turn it is, and in which lane; undefined when nobody wants one. It stays in the queue. */
   next(): { lane: Lane; candidate: C } | undefined {
-    const waiting = this.#lanes.filter(({ ring }) => !ring.isEmpty);
-    let chosen = waiting.find(({ turnsLeft }) => turnsLeft > 0);
-    if (chosen === undefined) {
-      for (const lane of this.#lanes) lane.turnsLeft = lane.weight;
-      chosen = waiting[0];
+    let firstWaiting: LaneTurns<Lane, C> | undefined;
+    let chosen: LaneTurns<Lane, C> | undefined;
+    for (const turns of this.#lanes) {
+      if (turns.ring.isEmpty) continue;
+      firstWaiting ??= turns;
+      if (turns.turnsLeft === 0) continue;
+      chosen = turns;
+      break;
     }
-    if (chosen === undefined) return undefined;
+    if (chosen === undefined) {
+      if (firstWaiting === undefined) return undefined;
+      for (const turns of this.#lanes) turns.turnsLeft = turns.weight;
+      chosen = firstWaiting;
+    }
     chosen.turnsLeft -= 1;
     const candidate = chosen.ring.next();
     return candidate === undefined ? undefined : { lane: chosen.lane, candidate };
@@ -116,10 +128,6 @@ export class FairQueue<Lane extends string, C extends Candidate> {
 
   /** `user` has used `costMs` of a slot, on a turn in `lane`. */
   charge(lane: Lane, user: string, costMs: number): void {
-    this.#ring(lane)?.charge(user, costMs);
-  }
-
-  #ring(of: Lane): Ring<C> | undefined {
-    return this.#lanes.find(({ lane }) => lane === of)?.ring;
+    this.#byName[lane].ring.charge(user, costMs);
   }
 }

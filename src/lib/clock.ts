@@ -9,6 +9,8 @@ export interface Clock {
   monotonic(): number;
   /** Calls `run` once after `delayMs` milliseconds. */
   after(delayMs: number, run: () => void): Timer;
+  /** Calls `run` once at the end of this turn of the event loop, when what has arrived so far has been looked at. */
+  soon(run: () => void): void;
 }
 
 export const systemClock: Clock = {
@@ -17,6 +19,9 @@ export const systemClock: Clock = {
   after(delayMs, run) {
     const handle = setTimeout(run, delayMs);
     return { cancel: () => clearTimeout(handle) };
+  },
+  soon(run) {
+    setImmediate(run);
   },
 };
 
@@ -49,6 +54,10 @@ export class ManualClock implements Clock {
         this.#timers = this.#timers.filter((other) => other !== timer);
       },
     };
+  }
+
+  soon(run: () => void): void {
+    this.after(0, run);
   }
 
   /** Moves time on by `ms`, running every timer that falls due on the way. */

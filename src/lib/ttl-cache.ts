@@ -27,6 +27,11 @@ export class TtlCache<Key, Value> {
     return undefined;
   }
 
+  /** The entry, expired or not, without asking the time. */
+  peek(key: Key): Value | undefined {
+    return this.#entries.get(key)?.value;
+  }
+
   /** Starts the entry's time anew. When the cache is full, the entry that would expire first goes. */
   set(key: Key, value: Value): void {
     this.#entries.delete(key);

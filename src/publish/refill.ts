@@ -89,7 +89,7 @@ export class Refill implements Service {
 
   /** A message of this lane has left the stream. */
   messageLeft(lane: Lane): void {
-    const backlog = this.#backlogs.get(keyOf(lane));
+    const backlog = this.#backlogs.size === 0 ? undefined : this.#backlogs.get(keyOf(lane));
     if (backlog === undefined) return;
     backlog.inStream -= 1;
     if (backlog.inStream > LOW_WATER) return;

@@ -9,14 +9,19 @@ export type Body = {
   end: "complete" | "cut" | "broken";
 };
 
-/** Never rejects. Unless it is complete, the caller drops the connection. */
-export async function readBody(response: Response): Promise<Body> {
-  if (response.body === null || response.status === 204 || response.headers.get("content-length") === "0") {
-    return { text: null, end: "complete" };
-  }
-  const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  if (length <= RESPONSE_READ_BYTES_MAX) return readShort(response);
-  const reader = response.body.getReader();
+const NOTHING: Body = { text: null, end: "complete" };
+
+/** At once when there is nothing to read. Never rejects. Unless it is complete, the caller drops the connection. */
+export function readBody(response: Response): Body | Promise<Body> {
+  const length = response.headers.get("content-length");
+  if (length === "0" || response.status === 204) return NOTHING;
+  if (length !== null && Number(length) <= RESPONSE_READ_BYTES_MAX) return readShort(response);
+  // Only now: asking for the body makes a stream of it, which costs as much as all the rest.
+  return response.body === null ? NOTHING : readStream(response.body);
+}
+
+async function readStream(body: ReadableStream<Uint8Array>): Promise<Body> {
+  const reader = body.getReader();
   const kept: Uint8Array[] = [];
   let readBytes = 0;
   let end: Body["end"] = "complete";
@@ -42,7 +47,7 @@ export async function readBody(response: Response): Promise<Body> {
 async function readShort(response: Response): Promise<Body> {
   try {
     const bytes = await response.bytes();
-    if (bytes.length === 0) return { text: null, end: "complete" };
+    if (bytes.length === 0) return NOTHING;
     const isCut = bytes.length > RESPONSE_KEPT_BYTES_MAX;
     return { text: storableText(bytes.subarray(0, RESPONSE_KEPT_BYTES_MAX), isCut), end: "complete" };
   } catch {

@@ -9,7 +9,7 @@ import { type Checked, checkWebhookUrl, type WebhookUrl } from "../domain/webhoo
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import { createAddressGuard } from "./address.ts";
-import { readBody } from "./answer.ts";
+import { type Body, readBody } from "./answer.ts";
 import { Deadline } from "./deadline.ts";
 import { type Failure, seconds } from "./failure.ts";
 import { post } from "./post.ts";
@@ -80,32 +80,31 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
     if (!url.ok) return failed({ stage: "webhook", error: `the URL ${url.fault}` });
     const headers = requestHeaders(request, url.value, userAgent, clock.now());
     if (!headers.ok) return failed({ stage: "webhook", error: headers.fault });
-    const resolution = await resolve(url.value, request.userId, deadline);
+    // A name that is known costs no wait.
+    const resolution = resolver.known(url.value.host) ?? (await resolve(url.value, request.userId, deadline));
     if (resolution.kind !== "resolved") return failed({ stage: STAGES[resolution.kind], error: resolution.reason });
     const mayStart = request.mayStart ?? (() => true);
     const posted = await post(url.value, resolution.addresses, headers.value, request.payload, deadline, mayStart);
     if (posted.kind === "withheld") return posted;
-    return posted.kind === "failed" ? failed(posted.failure) : answered(posted.response, deadline);
+    if (posted.kind === "failed") return failed(posted.failure);
+    const body = readBody(posted.response);
+    return answered(posted.response, body instanceof Promise ? await body : body, deadline);
   }
 
-  /** Waits for the name no longer than the attempt lasts; a name that is known costs no wait. */
+  /** Waits for the name no longer than the attempt lasts. */
   async function resolve(url: WebhookUrl, userId: string, deadline: Deadline): Promise<Resolution> {
-    const known = resolver.known(url.host);
-    if (known !== undefined) return known;
     const found = await deadline.within(resolver.resolve(url.host, userId, deadline.signal));
     return (
       found ?? { kind: "timeout", reason: `looking up ${url.host} took longer than ${seconds(deadline.timeoutMs)}` }
     );
   }
 
-  async function answered(response: Response, deadline: Deadline): Promise<Ending> {
-    const arrivedAt = clock.now();
-    const body = await readBody(response);
+  function answered(response: Response, body: Body, deadline: Deadline): Ending {
     if (body.end !== "complete") deadline.dropConnection();
     const answer = {
       statusCode: response.status,
       responseBody: body.text,
-      retryAfterMs: retryAfterMs(response.headers.get("retry-after"), arrivedAt),
+      retryAfterMs: response.ok ? null : retryAfterMs(response.headers.get("retry-after"), clock.now()),
     };
     // A success is believed when its body has come to an end too, or is longer than is read. Anything else is a failure
     // whose status says more than how its body ended.

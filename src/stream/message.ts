@@ -1,12 +1,13 @@
 // A delivery as a JetStream message: a few readable headers, so that `nats stream get` explains itself, and the payload
-// as body. Few, because the client spends as long on every header as on the rest of a message.
+// as body. The headers are written and read here, in one piece: the client takes as long over each as over the rest of a
+// message.
 //
 //   Nats-Msg-Id: <delivery id>:<generation>
 //   Fairpost-Event: <event id>
 //   Fairpost-Event-Type: subscriber.created
 //   Fairpost-State: accept; attempts 0; earlier 0; since 2026-01-01T00:00:00.000Z
 
-import { headers, type MsgHdrs } from "@nats-io/transport-node";
+import { MsgHdrsImpl, type MsgHdrs } from "@nats-io/transport-node";
 import type { Message } from "../domain/delivery.ts";
 import type { DeliveryId, EventId } from "../domain/ids.ts";
 import { parseSubject } from "./subjects.ts";
@@ -20,17 +21,29 @@ const STATE = "Fairpost-State";
 const messageIdForm = /^([0-9a-f-]{36}):(\d{1,10})$/;
 const stateForm = /^(accept|refill); attempts (\d{1,10}); earlier (\d{1,10}); since (\S+)$/;
 
-export function headersOf(message: Message): MsgHdrs {
-  const written = headers();
+/** Headers that are text already: when a message is published, its headers are asked for their bytes and nothing else. */
+class HeaderBlock extends MsgHdrsImpl {
+  readonly #bytes: Uint8Array;
+
+  constructor(text: string) {
+    super();
+    this.#bytes = Buffer.from(text);
+  }
+
+  override encode(): Uint8Array {
+    return this.#bytes;
+  }
+}
+
+/** For publishing only. */
+export function headersOf(message: Message): MsgHdrsImpl {
   const since = new Date(message.pendingSince).toISOString();
-  written.set(MESSAGE_ID, `${message.deliveryId}:${message.generation}`);
-  written.set(EVENT, message.eventId);
-  written.set(EVENT_TYPE, message.eventType);
-  written.set(
-    STATE,
-    `${message.origin}; attempts ${message.attemptCount}; earlier ${message.scheduleBase}; since ${since}`,
+  return new HeaderBlock(
+    `NATS/1.0\r\n${MESSAGE_ID}: ${message.deliveryId}:${message.generation}\r\n` +
+      `${EVENT}: ${message.eventId}\r\n${EVENT_TYPE}: ${message.eventType}\r\n` +
+      `${STATE}: ${message.origin}; attempts ${message.attemptCount}; earlier ${message.scheduleBase}; since ${since}` +
+      "\r\n\r\n",
   );
-  return written;
 }
 
 /** Which delivery a message carries; undefined for one that is not ours. */
@@ -38,22 +51,25 @@ export function deliveryOf(read: MsgHdrs | undefined): DeliveryId | undefined {
   return messageIdForm.exec(read?.get(MESSAGE_ID) ?? "")?.[1] as DeliveryId | undefined;
 }
 
-/** Throws an Error that names what is wrong: somebody else published to our subjects. */
-export function parseMessage(subject: string, read: MsgHdrs | undefined, payload: string): Message {
+/** `block`: the message's headers as they came. Throws an Error that names what is wrong: somebody else published to our subjects. */
+export function parseMessage(subject: string, block: string, payload: string): Message {
   const route = parseSubject(subject);
   if (route === undefined) {
     throw new Error("the subject is not of the form webhooks.<priority>.<partition>.<user>.<webhook>");
   }
-  if (read === undefined) throw new Error("the message has no headers");
-  const [, deliveryId, generation] = messageIdForm.exec(read.get(MESSAGE_ID)) ?? [];
-  const [, origin, attemptCount, scheduleBase, since] = stateForm.exec(read.get(STATE)) ?? [];
-  const [eventId, eventType] = [read.get(EVENT), read.get(EVENT_TYPE)];
+  const [, deliveryId, generation] = messageIdForm.exec(headerIn(block, MESSAGE_ID)) ?? [];
+  const [, origin, attemptCount, scheduleBase, since] = stateForm.exec(headerIn(block, STATE)) ?? [];
+  const eventId = headerIn(block, EVENT);
+  const eventType = headerIn(block, EVENT_TYPE);
   if (deliveryId === undefined) throw new Error(`the header ${MESSAGE_ID} is not <delivery>:<generation>`);
   const pendingSince = Date.parse(since ?? "");
   if (Number.isNaN(pendingSince)) throw new Error(`the header ${STATE} is missing or not of its form`);
   if (eventId === "" || eventType === "") throw new Error(`the header ${EVENT} or ${EVENT_TYPE} is missing`);
   return {
-    ...route,
+    userId: route.userId,
+    webhookId: route.webhookId,
+    partition: route.partition,
+    priority: route.priority,
     deliveryId: deliveryId as DeliveryId,
     eventId: eventId as EventId,
     eventType,
@@ -64,4 +80,11 @@ export function parseMessage(subject: string, read: MsgHdrs | undefined, payload
     origin: origin === "accept" ? "accept" : "refill",
     payload,
   };
+}
+
+function headerIn(block: string, name: string): string {
+  const at = block.indexOf(`\r\n${name}: `);
+  if (at === -1) return "";
+  const from = at + name.length + 4;
+  return block.slice(from, block.indexOf("\r\n", from));
 }

@@ -6,7 +6,7 @@ import { PRIORITIES } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { parseMessage } from "./message.ts";
-import { type Handle, Pull } from "./pull.ts";
+import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
 
 /** Messages of one lane that may be on their way to us at once. */
@@ -40,7 +40,7 @@ export class PartitionIntake {
           onMessage(raw, handle) {
             let message: Message;
             try {
-              message = parseMessage(raw.subject, raw.headers, raw.string());
+              message = parseMessage(raw.subject, headerBlockOf(raw), raw.string());
             } catch (error) {
               onUnreadable(raw.subject, handle.seq, error);
               return;

@@ -1,10 +1,13 @@
 // Publishes deliveries to JetStream. What became of each is an answer, never an exception: a delivery that could not be
 // published stays where it is, in the table.
+//
+// Answers come to one inbox for all, each under its request's number: the client's own publish makes a timer, a token and
+// several objects for every message, and takes three times as long.
 
-import { jetstream, JetStreamApiError, type JetStreamClient } from "@nats-io/jetstream";
-import type { NatsConnection } from "@nats-io/transport-node";
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { Message } from "../domain/delivery.ts";
 import { PUBLISHES_OUTSTANDING_MAX } from "../domain/limits.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { NatsLink } from "./connection.ts";
 import { headersOf } from "./message.ts";
 import { STREAM, subjectOf } from "./subjects.ts";
@@ -18,49 +21,109 @@ export type Published =
   | { kind: "failed"; reason: string };
 
 const PUBLISH_TIMEOUT_MS = 5_000;
+const LOOK_INTERVAL_MS = 500;
 
 /** err_code of "maximum messages per subject exceeded", and also of "maximum bytes exceeded". */
 const LIMIT_EXCEEDED = 10077;
 
+type Waiting = { readonly since: number; readonly resolve: (published: Published) => void };
+
 export class Publisher {
   readonly #link: NatsLink;
-  #client: { connection: NatsConnection; jetstream: JetStreamClient } | undefined;
-  #outstanding = 0;
+  readonly #clock: Clock;
+  readonly #inbox = createInbox();
+  /** In the order in which they were sent, by their number. */
+  readonly #waiting = new Map<string, Waiting>();
+  #subscribed: NatsConnection | undefined;
+  #last = 0;
+  #isLooking = false;
 
-  constructor(link: NatsLink) {
+  constructor(link: NatsLink, clock: Clock) {
     this.#link = link;
+    this.#clock = clock;
   }
 
   get outstanding(): number {
-    return this.#outstanding;
+    return this.#waiting.size;
   }
 
-  async publish(message: Message): Promise<Published> {
+  publish(message: Message): Promise<Published> {
     const connection = this.#link.connection;
-    if (connection === undefined) return { kind: "failed", reason: "not connected to NATS" };
-    if (this.#outstanding >= PUBLISHES_OUTSTANDING_MAX)
-      return { kind: "failed", reason: "too many publishes outstanding" };
-    this.#outstanding += 1;
+    if (connection === undefined) return failed("not connected to NATS");
+    if (this.#waiting.size >= PUBLISHES_OUTSTANDING_MAX) return failed("too many publishes outstanding");
+    this.#subscribe(connection);
+    const number = String((this.#last += 1));
     try {
-      const ack = await this.#jetstream(connection).publish(subjectOf(message), message.payload, {
+      connection.publish(subjectOf(message), message.payload, {
         headers: headersOf(message),
-        timeout: PUBLISH_TIMEOUT_MS,
-        retries: 1,
+        reply: `${this.#inbox}.${number}`,
       });
-      if (ack.stream !== STREAM) return { kind: "failed", reason: `stored in another stream, ${ack.stream}` };
-      return { kind: "stored", seq: ack.seq };
     } catch (error) {
-      if (error instanceof JetStreamApiError && error.code === LIMIT_EXCEEDED && /per subject/.test(error.message)) {
-        return { kind: "subject_full" };
-      }
-      return { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
-    } finally {
-      this.#outstanding -= 1;
+      return failed(error instanceof Error ? error.message : String(error));
     }
+    return new Promise((resolve) => {
+      this.#waiting.set(number, { since: this.#clock.monotonic(), resolve });
+      this.#look();
+    });
   }
 
-  #jetstream(connection: NatsConnection): JetStreamClient {
-    if (this.#client?.connection !== connection) this.#client = { connection, jetstream: jetstream(connection) };
-    return this.#client.jetstream;
+  #subscribe(connection: NatsConnection): void {
+    if (this.#subscribed === connection) return;
+    this.#subscribed = connection;
+    connection.subscribe(`${this.#inbox}.*`, {
+      callback: (error, message) => {
+        if (error === null) this.#receive(message);
+      },
+    });
   }
+
+  #receive(message: Msg): void {
+    const number = message.subject.slice(this.#inbox.length + 1);
+    const waiting = this.#waiting.get(number);
+    if (waiting === undefined) return;
+    this.#waiting.delete(number);
+    waiting.resolve(readAnswer(message));
+  }
+
+  /** Those that have waited too long have failed, as far as we know: their rows stay in the table. */
+  #look(): void {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    this.#clock.after(LOOK_INTERVAL_MS, () => {
+      this.#isLooking = false;
+      const before = this.#clock.monotonic() - PUBLISH_TIMEOUT_MS;
+      for (const [number, { since, resolve }] of this.#waiting) {
+        if (since > before) break;
+        this.#waiting.delete(number);
+        resolve({ kind: "failed", reason: "no answer in time" });
+      }
+      if (this.#waiting.size > 0) this.#look();
+    });
+  }
+}
+
+type PubAck = { stream?: string; seq?: number; error?: { err_code?: number; description?: string } };
+
+function readAnswer(message: Msg): Published {
+  // Status 503 without a body: nobody listens on the stream's subjects.
+  if (message.data.length === 0) return { kind: "failed", reason: "no stream takes it" };
+  let answer: PubAck;
+  try {
+    answer = message.json<PubAck>();
+  } catch {
+    return { kind: "failed", reason: "the answer is no JSON" };
+  }
+  const { stream, seq, error } = answer;
+  if (error !== undefined) {
+    const reason = error.description ?? "an error without a description";
+    return error.err_code === LIMIT_EXCEEDED && reason.includes("per subject")
+      ? { kind: "subject_full" }
+      : { kind: "failed", reason };
+  }
+  if (stream !== STREAM || seq === undefined) return { kind: "failed", reason: `stored in another stream, ${stream}` };
+  return { kind: "stored", seq };
+}
+
+function failed(reason: string): Promise<Published> {
+  return Promise.resolve({ kind: "failed", reason });
 }

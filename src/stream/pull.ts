@@ -120,8 +120,8 @@ export class Pull {
   }
 
   #receive(message: Msg): void {
-    const handle = parseHandle(message, this.#options.connection);
-    if (handle === undefined) {
+    const reply = message.reply;
+    if (reply === undefined || !reply.startsWith("$JS.ACK.")) {
       this.#receiveStatus(message);
       return;
     }
@@ -131,7 +131,7 @@ export class Pull {
       oldest[1].remaining -= 1;
       if (oldest[1].remaining === 0) this.#close(oldest[0]);
     }
-    this.#options.onMessage(message, handle);
+    this.#options.onMessage(message, new AckHandle(reply, this.#options.connection));
     if (this.#wanted <= this.#options.batch / 2) this.#request();
   }
 
@@ -151,24 +151,52 @@ export class Pull {
   }
 }
 
-// $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>, and since 2.11 perhaps
-// with <domain>.<account hash> before the stream and a random word behind (NATS ADR-15).
-function parseHandle(message: Msg, connection: NatsConnection): Handle | undefined {
-  const reply = message.reply;
-  if (reply === undefined || !reply.startsWith("$JS.ACK.")) return undefined;
-  const words = reply.split(".");
-  const first = words.length > 9 ? 6 : 4;
-  return {
-    deliveryCount: Number(words[first]),
-    seq: Number(words[first + 1]),
-    storedAt: Math.floor(Number(words[first + 3]) / 1e6),
-    ack: () => answer(connection, reply, "+ACK"),
-    nak: (delayMs) => answer(connection, reply, delayMs > 0 ? `-NAK {"delay":${nanos(Math.ceil(delayMs))}}` : "-NAK"),
-    working: () => answer(connection, reply, "+WPI"),
-  };
+const ACK = Buffer.from("+ACK");
+const NAK = Buffer.from("-NAK");
+const WORKING = Buffer.from("+WPI");
+
+class AckHandle implements Handle {
+  readonly seq: number;
+  readonly deliveryCount: number;
+  readonly storedAt: number;
+  readonly #reply: string;
+  readonly #connection: NatsConnection;
+
+  // $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>, and since 2.11 perhaps
+  // with <domain>.<account hash> before the stream and a random word behind (NATS ADR-15).
+  constructor(reply: string, connection: NatsConnection) {
+    const words = reply.split(".");
+    const first = words.length > 9 ? 6 : 4;
+    this.deliveryCount = Number(words[first]);
+    this.seq = Number(words[first + 1]);
+    this.storedAt = Math.floor(Number(words[first + 3]) / 1e6);
+    this.#reply = reply;
+    this.#connection = connection;
+  }
+
+  ack(): void {
+    this.#answer(ACK);
+  }
+
+  nak(delayMs: number): void {
+    this.#answer(delayMs > 0 ? Buffer.from(`-NAK {"delay":${nanos(Math.ceil(delayMs))}}`) : NAK);
+  }
+
+  working(): void {
+    this.#answer(WORKING);
+  }
+
+  /** An answer that cannot be sent is as good as none: the server redelivers, and the row is checked. */
+  #answer(bytes: Uint8Array): void {
+    if (!this.#connection.isClosed()) this.#connection.publish(this.#reply, bytes);
+  }
 }
 
-/** An answer that cannot be sent is as good as none: the server redelivers, and the row is checked. */
-function answer(connection: NatsConnection, reply: string, text: string): void {
-  if (!connection.isClosed()) connection.publish(reply, text);
+/** A message's headers as they came. The client keeps the bytes; its own `headers` reads all of them one by one. */
+export function headerBlockOf(message: Msg): string {
+  const { _rdata: bytes, _msg: lengths } = message as Msg & { _rdata?: Uint8Array; _msg?: { hdr: number } };
+  if (bytes === undefined || lengths === undefined) throw new Error("the NATS client keeps messages in another form");
+  return lengths.hdr > 0 ? decoder.decode(bytes.subarray(0, lengths.hdr)) : "";
 }
+
+const decoder = new TextDecoder();

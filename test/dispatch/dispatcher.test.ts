@@ -18,6 +18,7 @@ function worker(slots: number, concurrency = 1) {
   let isOpen = true;
   const dispatcher = new Dispatcher<Key, Priority, Message>({
     clock,
+    userOf: ({ user }) => user,
     weights: PRIORITY_WEIGHTS,
     slots,
     mayStart: () => isOpen,
@@ -36,18 +37,20 @@ function worker(slots: number, concurrency = 1) {
               underWay.push({ message, end: resolve });
             }),
         }),
-        onReady: (ready) => dispatcher.ready(ready, ready.key.user),
+        onReady: (ready) => dispatcher.ready(ready),
         onCrash: () => {},
       });
       cells.set(endpoint, cell);
     }
     cell.tell(lane, { endpoint, lane });
+    clock.advance(0);
   };
   const endOne = async (index = 0) => {
     underWay.splice(index, 1)[0]?.end();
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+    clock.advance(0);
   };
-  return { dispatcher, cells, underWay, started, tell, endOne, open: (isNow: boolean) => (isOpen = isNow) };
+  return { clock, dispatcher, cells, underWay, started, tell, endOne, open: (isNow: boolean) => (isOpen = isNow) };
 }
 
 describe("Dispatcher", () => {
@@ -61,12 +64,13 @@ describe("Dispatcher", () => {
   });
 
   test("starts nothing while it may not, and everything once it is poked", () => {
-    const { dispatcher, underWay, tell, open } = worker(8);
+    const { clock, dispatcher, underWay, tell, open } = worker(8);
     open(false);
     tell("user", "a", "high");
     expect(underWay).toHaveLength(0);
     open(true);
     dispatcher.poke();
+    clock.advance(0);
     expect(underWay).toHaveLength(1);
   });
 

@@ -7,7 +7,7 @@ type Endpoint = { user: string; name: string };
 
 const endpoint = (user: string, name = user): Endpoint => ({ user, name });
 const queueOf = (...waiting: [Priority, Endpoint][]) => {
-  const queue = new FairQueue<Priority, Endpoint>(PRIORITY_WEIGHTS);
+  const queue = new FairQueue<Priority, Endpoint>(PRIORITY_WEIGHTS, ({ user }) => user);
   for (const [lane, candidate] of waiting) queue.add(lane, candidate);
   return queue;
 };

@@ -20,7 +20,7 @@ let publisher: Publisher;
 beforeAll(async () => {
   nats = await testNats();
   ({ link, connection } = await connected(nats.url));
-  publisher = new Publisher(link);
+  publisher = new Publisher(link, systemClock);
 }, 30_000);
 afterAll(async () => {
   await link.stop();

@@ -61,6 +61,10 @@ export class SimulatedProcess implements Clock, OwnersStore {
     return (this.#world.now - this.#monotonicBehindMs) * this.#rate;
   }
 
+  soon(run: () => void): void {
+    this.after(0, run);
+  }
+
   after(delayMs: number, run: () => void): Timer {
     let isCancelled = false;
     this.#world.after(delayMs / this.#rate, () =>
