@@ -11,13 +11,14 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
   symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { projectRoot } from "./project.ts";
 
 /** The folder with bin/, lib/ and share/. `everybodyMustEnter`: it will run as another user than we are. */
@@ -42,10 +43,7 @@ function packageName(): string {
 
 /** npm packages cannot hold symbolic links; the package lists the ones that its libraries need. */
 function layLinks(folder: string): void {
-  const list = join(folder, "native/pg-symlinks.json");
-  if (!existsSync(list)) return;
-  const links = JSON.parse(readFileSync(list, "utf8")) as { source: string; target: string }[];
-  for (const { source, target } of links) {
+  for (const { source, target } of linksOf(folder)) {
     const path = join(folder, target);
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
     try {
@@ -55,6 +53,12 @@ function layLinks(folder: string): void {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
   }
+}
+
+function linksOf(folder: string): { source: string; target: string }[] {
+  const list = join(folder, "native/pg-symlinks.json");
+  if (!existsSync(list)) return [];
+  return JSON.parse(readFileSync(list, "utf8")) as { source: string; target: string }[];
 }
 
 /** One copy per version and user. It is believed only if nobody else can have written it. */
@@ -73,7 +77,8 @@ function copyOf(installed: string): string {
   const unfinished = `${copy}.${process.pid}`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { mode: 0o700 });
-  cpSync(join(installed, "native"), join(unfinished, "native"), { recursive: true });
+  // Links as they are: made absolute they would lead back to the folder that cannot be entered.
+  cpSync(join(installed, "native"), join(unfinished, "native"), { recursive: true, verbatimSymlinks: true });
   cpSync(join(installed, "package.json"), join(unfinished, "package.json"));
   layLinks(unfinished);
   openFolders(join(unfinished, "native"));
@@ -88,10 +93,15 @@ function copyOf(installed: string): string {
   return copy;
 }
 
-/** Temporary folders are swept: old files may be missing. */
+/** Temporary folders are swept: old files may be missing. Links lead to files beside them. */
 function isComplete(copy: string, installed: string): boolean {
   const filesIn = (folder: string) => readdirSync(join(folder, "native"), { recursive: true }).length;
-  return existsSync(join(copy, "native")) && filesIn(copy) >= filesIn(installed);
+  const isLaid = (path: string) => existsSync(path) && !isAbsolute(readlinkSync(path));
+  return (
+    existsSync(join(copy, "native")) &&
+    filesIn(copy) >= filesIn(installed) &&
+    linksOf(installed).every(({ target }) => isLaid(join(copy, target)))
+  );
 }
 
 /** A copy made under umask 077 could not be entered. */
