@@ -17,7 +17,6 @@ import type { Held } from "./delivery/ports.ts";
 import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
-import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from "./domain/limits.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
 import { RawJson } from "./lib/json.ts";
@@ -157,7 +156,7 @@ export function createWorker(config: Config): Service {
     held,
     retrySchedule: config.retryScheduleS,
     attemptTimeoutMs: config.attemptTimeoutMs,
-    onLeftStream: (route) => refill.messageLeft(route),
+    onLeftStream: (route, isHandedBack) => refill.messageLeft(route, isHandedBack),
     onRecorded: () => dispatcher.poke(),
     onOutcome: (outcome) => attempted[outcome.kind](1),
   });
@@ -177,7 +176,8 @@ export function createWorker(config: Config): Service {
     clock,
     observe,
     isHeld: (id) => held.has(id),
-    hasAppetite: () => held.count < HELD_MESSAGES_MAX / 2 && held.bytes < HELD_BYTES_MAX / 2,
+    depthOf: (webhookId) => intake.laneDepthOf(webhookId),
+    hasAppetite: (userId) => held.hasAppetite(userId),
   });
   const tableKeeper = new TableKeeper({
     database,
@@ -198,7 +198,7 @@ export function createWorker(config: Config): Service {
       if (connection === undefined) throw new Error("not connected to NATS");
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
-      const mayPull = () => held.count <= HELD_MESSAGES_MAX && held.bytes <= HELD_BYTES_MAX;
+      const mayPull = () => !held.isTooMuch;
       return new PartitionIntake({ connection, partition, clock, mayPull, receive, onUnreadable });
     },
     onBegin(partition) {

@@ -41,6 +41,10 @@ export class Registry<Id, Key, Lane extends string, Message> implements Service 
     return cell;
   }
 
+  find(id: Id): Cell<Key, Lane, Message> | undefined {
+    return this.#cells.get(id);
+  }
+
   cells(): IterableIterator<Cell<Key, Lane, Message>> {
     return this.#cells.values();
   }

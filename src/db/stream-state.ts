@@ -29,7 +29,10 @@ export async function noteBucket(sql: Sql, bucketCreatedAt: string): Promise<boo
   return row?.["bucket_is_successor"] === true;
 }
 
-/** Returns up to a chunk of the rows of other epochs to the table, but for those in `held`; says how many. */
+/**
+ * Returns up to a chunk of the rows of other epochs to the table, but for those in `held`; says how many. In the order of
+ * the index of what is in the stream: by id it would walk over all that waits. Nobody is waited for, so any order will do.
+ */
 export async function returnOlderEpochs(
   sql: Sql,
   partition: Partition,
@@ -41,7 +44,7 @@ export async function returnOlderEpochs(
       SELECT id FROM deliveries
       WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL AND stream_epoch <> ${epoch}
         AND NOT (id = ANY (${[...held]}::uuid[]))
-      ORDER BY id LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE SKIP LOCKED
+      ORDER BY due_at LIMIT ${MASS_CHANGE_ROWS_MAX} FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE deliveries d SET stream_seq = NULL, stream_epoch = NULL, generation = generation + 1
     FROM locked l WHERE d.id = l.id RETURNING d.id`;

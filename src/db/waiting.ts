@@ -9,6 +9,9 @@ import type { Sql } from "./database.ts";
 /** One endpoint's deliveries of one priority: what a subject of the stream holds. */
 export type Lane = { webhookId: WebhookId; priority: Priority };
 
+/** A lane and whose it is. */
+export type UsersLane = Lane & { userId: UserId };
+
 /** A lane and how many more messages of it the stream takes. */
 export type LaneRoom = Lane & { room: number };
 
@@ -57,7 +60,8 @@ const LANES = `
       ORDER BY webhook_id, priority LIMIT 1) next
     WHERE l.n < $4
   )
-  SELECT webhook_id, priority FROM lanes`;
+  SELECT l.webhook_id, l.priority, p.user_id FROM lanes l JOIN endpoints p ON p.webhook_id = l.webhook_id
+  ORDER BY l.n`;
 
 /** Lanes with waiting rows, due or not, in index order, from behind `after` on. */
 export async function listWaitingLanes(
@@ -65,13 +69,13 @@ export async function listWaitingLanes(
   partition: Partition,
   after: Lane | undefined,
   lanesMax: number,
-): Promise<Lane[]> {
+): Promise<UsersLane[]> {
   const rows = await sql.unsafe(
     LANES,
     [partition, after?.webhookId ?? "00000000-0000-0000-0000-000000000000", after?.priority ?? "", lanesMax],
     { prepare: true },
   );
-  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"] }));
+  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
 }
 
 const DUE_OF_LANES = `
@@ -141,8 +145,8 @@ export async function setBacklog(sql: Sql, lane: Lane, hasBacklog: boolean): Pro
 }
 
 /** Lanes of a partition that are marked as having a backlog. */
-export async function listBacklogs(sql: Sql, partition: Partition): Promise<Lane[]> {
-  const rows = await sql`SELECT webhook_id, unnest(backlog) AS priority FROM endpoints
+export async function listBacklogs(sql: Sql, partition: Partition): Promise<UsersLane[]> {
+  const rows = await sql`SELECT webhook_id, unnest(backlog) AS priority, user_id FROM endpoints
     WHERE partition = ${partition} AND backlog <> '{}'`;
-  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"] }));
+  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
 }

@@ -11,7 +11,7 @@ import type { Observe } from "../observe/catalogue.ts";
 import type { Circuits } from "./circuits.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
-import { answerStream, type Decision, decide, type Turn } from "./settle.ts";
+import { answerStream, type Decision, decide, isHandedBack, type Turn } from "./settle.ts";
 
 export type AttemptOptions = {
   clock: Clock;
@@ -25,8 +25,8 @@ export type AttemptOptions = {
   /** Seconds between attempts. */
   retrySchedule: readonly number[];
   attemptTimeoutMs: number;
-  /** A message of this lane was acked: there is room for another. */
-  onLeftStream: (route: Route) => void;
+  /** A message of this lane was acked: there is room for another. `isHandedBack`: its row waits again, due as before. */
+  onLeftStream: (route: Route, isHandedBack: boolean) => void;
   /** A turn has been recorded and answered for. */
   onRecorded: () => void;
   onOutcome: (outcome: Outcome) => void;
@@ -127,7 +127,7 @@ export class Attempts {
     const { held: all, onLeftStream, onRecorded } = this.#options;
     if (isRecorded) answerStream(held, decision);
     all.remove(held);
-    if (isRecorded && decision.answer.kind === "ack") onLeftStream(held.message);
+    if (isRecorded && decision.answer.kind === "ack") onLeftStream(held.message, isHandedBack(decision));
     this.#unsettled -= 1;
     if (this.#unsettled === 0) for (const resolve of this.#whenSettled.splice(0)) resolve();
     onRecorded();

@@ -2,8 +2,8 @@
 // recorded yet. While a message is here the server hears that it is being worked on, and refill leaves its row alone.
 
 import type { Message } from "../domain/delivery.ts";
-import type { DeliveryId } from "../domain/ids.ts";
-import { PROGRESS_INTERVAL_MS } from "../domain/limits.ts";
+import type { DeliveryId, UserId } from "../domain/ids.ts";
+import { HELD_BYTES_MAX, HELD_MESSAGES_MAX, PROGRESS_INTERVAL_MS } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -18,6 +18,8 @@ export class HeldMessages implements Service {
   readonly name = "held-messages";
   readonly #clock: Clock;
   readonly #byDelivery = new Map<DeliveryId, Held>();
+  /** What each user has of it; users without anything are not in it. */
+  readonly #byUser = new Map<UserId, { count: number; bytes: number }>();
   #bytes = 0;
   #timer: Timer | undefined;
 
@@ -33,6 +35,24 @@ export class HeldMessages implements Service {
     return this.#bytes;
   }
 
+  /** More than a worker should hold: some of it goes back to the table, and nothing more is pulled meanwhile. */
+  get isTooMuch(): boolean {
+    return this.count > HELD_MESSAGES_MAX || this.#bytes > HELD_BYTES_MAX;
+  }
+
+  /**
+   * Whether more of this user's deliveries should come in from the table. Below half of the bounds, everybody's may;
+   * above, those of a user who has less than an equal part of that half: so whatever one user's slow endpoints fill, the
+   * others have room to go on.
+   */
+  hasAppetite(userId: UserId): boolean {
+    if (this.count < HELD_MESSAGES_MAX / 2 && this.#bytes < HELD_BYTES_MAX / 2) return true;
+    const own = this.#byUser.get(userId);
+    if (own === undefined) return true;
+    const parts = 2 * this.#byUser.size;
+    return own.count < HELD_MESSAGES_MAX / parts && own.bytes < HELD_BYTES_MAX / parts;
+  }
+
   has(deliveryId: DeliveryId): boolean {
     return this.#byDelivery.has(deliveryId);
   }
@@ -46,6 +66,12 @@ export class HeldMessages implements Service {
     const held: Held = { message, handle, tenure, bytes, workingAt: this.#clock.monotonic() };
     this.#byDelivery.set(message.deliveryId, held);
     this.#bytes += bytes;
+    const own = this.#byUser.get(message.userId);
+    if (own === undefined) this.#byUser.set(message.userId, { count: 1, bytes });
+    else {
+      own.count += 1;
+      own.bytes += bytes;
+    }
     return held;
   }
 
@@ -53,6 +79,11 @@ export class HeldMessages implements Service {
     if (this.#byDelivery.get(held.message.deliveryId) !== held) return;
     this.#byDelivery.delete(held.message.deliveryId);
     this.#bytes -= held.bytes;
+    const own = this.#byUser.get(held.message.userId);
+    if (own === undefined) return;
+    own.count -= 1;
+    own.bytes -= held.bytes;
+    if (own.count === 0) this.#byUser.delete(held.message.userId);
   }
 
   /** Those of one partition. */

@@ -5,7 +5,8 @@ import { Cell } from "../actor/cell.ts";
 import { Registry } from "../actor/registry.ts";
 import type { Message } from "../domain/delivery.ts";
 import type { UserId, WebhookId } from "../domain/ids.ts";
-import { ACTOR_IDLE_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, UNCHECKED_AGE_MS } from "../domain/limits.ts";
+import { ACTOR_IDLE_MS, HELD_MESSAGES_MAX, UNCHECKED_AGE_MS } from "../domain/limits.ts";
+import { laneDepth } from "../domain/lane-depth.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -61,7 +62,12 @@ export class Intake {
     const held = all.add(message, handle, tenure);
     if (maySendUnchecked(held, clock.now())) this.#enqueue(held);
     else this.#check(held);
-    if (all.count > HELD_MESSAGES_MAX || all.bytes > HELD_BYTES_MAX) this.#handBack();
+    if (all.isTooMuch) this.#handBack();
+  }
+
+  /** How many messages of each of an endpoint's lanes should be in the stream. */
+  laneDepthOf(webhookId: WebhookId): number {
+    return laneDepth(this.actors.find(webhookId)?.lastStepMs, this.#options.endpoints.maxInFlight(webhookId));
   }
 
   /** Begins to give a partition back: what waits, and what still comes, is set aside. What is in flight ends by itself. */
@@ -127,27 +133,63 @@ export class Intake {
     });
   }
 
-  /** Too much in hand: the longest mailboxes give their younger half back to the table. */
+  /**
+   * Too much in hand: the users who have most in mailboxes give back to the table, down to a level that suffices; of each
+   * user the longest mailboxes, and of each of those the younger part.
+   */
   #handBack(): void {
     const { held: all, attempts, observe, clock } = this.#options;
     const now = clock.monotonic();
     if (now < this.#handBackAgainAt) return;
     this.#handBackAgainAt = now + HAND_BACK_PAUSE_MS;
-    const longestFirst = [...this.actors.cells()].toSorted((a, b) => b.mailbox.size - a.mailbox.size);
-    let excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + HELD_MESSAGES_MAX * HAND_BACK_SHARE;
+    const actorsOf = Map.groupBy(this.actors.cells(), ({ key }) => key.userId);
+    const waitingOf = new Map([...actorsOf].map(([userId, actors]) => [userId, waitingIn(actors)]));
+    const excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + HELD_MESSAGES_MAX * HAND_BACK_SHARE;
+    const level = levelThatFrees(excess, [...waitingOf.values()]);
     let deliveries = 0;
-    for (const actor of longestFirst) {
-      for (let left = Math.ceil(actor.mailbox.size / 2); left > 0 && excess > 0; left -= 1) {
-        const tail = actor.mailbox.popTail();
-        if (tail === undefined) break;
+    for (const [userId, actors] of actorsOf) {
+      const surplus = (waitingOf.get(userId) ?? 0) - level;
+      if (surplus <= 0) continue;
+      for (const tail of longestTails(actors, surplus)) {
         attempts.end(tail, { kind: "handed_back" });
-        excess -= 1;
         deliveries += 1;
       }
-      if (excess <= 0) break;
     }
     observe("deliveries.handed_back", { deliveries, reason: "too much in hand" });
   }
+}
+
+function waitingIn(actors: readonly EndpointActor[]): number {
+  return actors.reduce((sum, { mailbox }) => sum + mailbox.size, 0);
+}
+
+/** The level to which the largest of `sizes` must be cut so that all that is cut off comes to `excess`. */
+export function levelThatFrees(excess: number, sizes: readonly number[]): number {
+  const largestFirst = sizes.toSorted((a, b) => b - a);
+  let sum = 0;
+  for (const [index, size] of largestFirst.entries()) {
+    sum += size;
+    const level = (sum - excess) / (index + 1);
+    if (level >= (largestFirst[index + 1] ?? 0)) return Math.max(0, Math.floor(level));
+  }
+  return 0;
+}
+
+/** Takes `count` messages out, from the longest mailboxes first, the youngest first, and always cut to the same level. */
+function longestTails(actors: readonly EndpointActor[], count: number): Held[] {
+  const level = levelThatFrees(
+    count,
+    actors.map(({ mailbox }) => mailbox.size),
+  );
+  const tails: Held[] = [];
+  for (const { mailbox } of actors) {
+    while (mailbox.size > level && tails.length < count) {
+      const tail = mailbox.popTail();
+      if (tail === undefined) break;
+      tails.push(tail);
+    }
+  }
+  return tails;
 }
 
 /** What is handed back counts as held until it is recorded: no second round before that can have happened. */

@@ -91,6 +91,11 @@ function attemptOf({ message }: Held, outcome: Outcome): AttemptRecord {
   };
 }
 
+/** Back to the table, and due there as before. */
+export function isHandedBack({ result }: Decision): boolean {
+  return result?.place.kind === "table" && result.place.delayMs === null;
+}
+
 /** Tells the stream what was decided. Only after the record of it. */
 export function answerStream({ tenure, handle }: Held, { answer }: Decision): void {
   // After a lost lease the result still counts, but the message is somebody else's to answer for.

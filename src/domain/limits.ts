@@ -35,6 +35,9 @@ export const RECONCILE_ROWS_MAX = 500;
 /** How often the owner of a partition looks for rows that are due. */
 export const SWEEP_INTERVAL_MS = 1_000;
 
+/** Refill keeps as much of a lane in the stream as its endpoint serves in this time: a few sweeps' worth. */
+export const REFILL_AHEAD_MS = 4_000;
+
 /** Rows that one transaction of a mass change (cancel, expiry) touches: longer ones hold others up for seconds. */
 export const MASS_CHANGE_ROWS_MAX = 1_000;
 

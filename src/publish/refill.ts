@@ -1,5 +1,5 @@
 // Moves what is due and waits in the table into the stream, lane by lane, as room appears. Every owned partition is
-// swept about once a second; a lane with a known backlog is filled again as soon as half of its room is free.
+// swept about once a second; a lane with a known backlog is filled again as soon as half of what should be in the stream has left it.
 
 import type { Database } from "../db/database.ts";
 import {
@@ -11,8 +11,9 @@ import {
   listDue,
   listWaitingLanes,
   setBacklog,
+  type UsersLane,
 } from "../db/waiting.ts";
-import type { DeliveryId } from "../domain/ids.ts";
+import type { DeliveryId, UserId, WebhookId } from "../domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
@@ -27,7 +28,6 @@ import type { Outgoing } from "./outgoing.ts";
 const SWEEP_LANES_MAX = 1_000;
 /** Lanes read in one statement: bounds what one answer holds in memory. */
 const FILL_LANES_MAX = 20;
-const LOW_WATER = STREAM_MESSAGES_PER_SUBJECT_MAX / 2;
 /** Bookmarks skip what was handed back meanwhile: after this a lane is read from its beginning again. */
 const BOOKMARK_MS = 30_000;
 
@@ -39,12 +39,14 @@ export type RefillOptions = {
   observe: Observe;
   /** In this worker's hands: its row may still look as if it waited. */
   isHeld: (deliveryId: DeliveryId) => boolean;
-  /** False while this worker holds so much that nothing more should come in. */
-  hasAppetite: () => boolean;
+  /** How many messages of each of an endpoint's lanes should be in the stream. */
+  depthOf: (webhookId: WebhookId) => number;
+  /** False while this worker holds so much that nothing more of this user's should come in. */
+  hasAppetite: (userId: UserId) => boolean;
 };
 
 /** A lane that has more due than the stream takes. */
-type Backlog = Lane & {
+type Backlog = UsersLane & {
   partition: Partition;
   /** Messages of it in the stream, as far as we know. */
   inStream: number;
@@ -52,13 +54,17 @@ type Backlog = Lane & {
   bookmarkSince: number;
 };
 
+/** A lane with so many messages in the stream, and room for more. */
+type OpenLane = UsersLane & LaneRoom & { inStream: number };
+
 export class Refill implements Service {
   readonly name = "refill";
   readonly #options: RefillOptions;
   /** Owned partitions, each with the lane behind which its next sweep starts. */
   readonly #owned = new Map<Partition, Lane | undefined>();
   readonly #backlogs = new Map<string, Backlog>();
-  readonly #low = new Set<Backlog>();
+  /** Backlogs of which little is in the stream, by user: users take turns. */
+  readonly #low = new Map<UserId, Set<Backlog>>();
   readonly #running: Promise<void>[] = [];
   #wakeLow: (() => void) | undefined;
   #stopped = false;
@@ -87,22 +93,25 @@ export class Refill implements Service {
     for (const [key, backlog] of this.#backlogs) if (backlog.partition === partition) this.#backlogs.delete(key);
   }
 
-  /** A message of this lane has left the stream. */
-  messageLeft(lane: Lane): void {
+  /** A message of this lane has left the stream. `isHandedBack`: its row waits again, due as before. */
+  messageLeft(lane: Lane, isHandedBack: boolean): void {
     const backlog = this.#backlogs.size === 0 ? undefined : this.#backlogs.get(keyOf(lane));
     if (backlog === undefined) return;
     backlog.inStream -= 1;
-    if (backlog.inStream > LOW_WATER) return;
-    this.#low.add(backlog);
+    if (isHandedBack) backlog.bookmark = undefined;
+    if (backlog.inStream > this.#options.depthOf(backlog.webhookId) / 2) return;
+    const low = this.#low.get(backlog.userId);
+    if (low === undefined) this.#low.set(backlog.userId, new Set([backlog]));
+    else low.add(backlog);
     this.#wakeLow?.();
   }
 
   async #sweepForever(): Promise<void> {
-    const { clock, observe, hasAppetite } = this.#options;
+    const { clock, observe } = this.#options;
     while (!this.#stopped) {
       const startedAt = clock.monotonic();
       for (const partition of this.#owned.keys()) {
-        if (this.#stopped || !hasAppetite()) break;
+        if (this.#stopped) break;
         try {
           await this.#sweep(partition);
         } catch (error) {
@@ -114,7 +123,7 @@ export class Refill implements Service {
   }
 
   async #sweep(partition: Partition): Promise<void> {
-    const { database, link } = this.#options;
+    const { database, link, hasAppetite } = this.#options;
     const connection = link.connection;
     if (connection === undefined) return;
     for (const lane of await database.run(() => listBacklogs(database.sql, partition))) {
@@ -127,45 +136,62 @@ export class Refill implements Service {
     const present = new Set(lanes.map(keyOf));
     // A marked lane without anything waiting needs the mark no longer.
     if (after === undefined && lanes.length < SWEEP_LANES_MAX) await this.#clearBacklogsBut(partition, present);
-    if (lanes.length === 0) return;
+    if (!lanes.some(({ userId }) => hasAppetite(userId))) return;
     const counts = new Map((await countLanes(connection, partition)).map((lane) => [keyOf(lane), lane.messages]));
     const withRoom = lanes
-      .map((lane) => ({ ...lane, room: STREAM_MESSAGES_PER_SUBJECT_MAX - (counts.get(keyOf(lane)) ?? 0) }))
-      .filter((lane) => lane.room > 0);
-    for (let at = 0; at < withRoom.length; at += FILL_LANES_MAX) {
+      .map((lane) => this.#withRoom(lane, counts.get(keyOf(lane)) ?? 0))
+      .filter(({ room }) => room > 0);
+    while (withRoom.length > 0) {
+      const next = withRoom.splice(0, FILL_LANES_MAX).filter(({ userId }) => hasAppetite(userId));
       if (this.#stopped || !this.#owned.has(partition)) return;
-      await this.#fill(partition, withRoom.slice(at, at + FILL_LANES_MAX));
+      if (next.length > 0) await this.#fill(partition, next);
     }
   }
 
   async #fillLowForever(): Promise<void> {
-    const { observe, hasAppetite } = this.#options;
+    const { clock, observe } = this.#options;
     while (!this.#stopped) {
-      if (this.#low.size === 0 || !hasAppetite()) {
+      const chosen = this.#takeLow();
+      const [first] = chosen;
+      if (first === undefined) {
         await new Promise<void>((resolve) => {
           this.#wakeLow = resolve;
-          this.#options.clock.after(SWEEP_INTERVAL_MS, resolve);
+          clock.after(SWEEP_INTERVAL_MS, resolve);
         });
         continue;
       }
-      const [first] = this.#low;
-      const chosen = [...this.#low].filter(({ partition }) => partition === first?.partition).slice(0, FILL_LANES_MAX);
-      for (const backlog of chosen) this.#low.delete(backlog);
-      if (first === undefined || !this.#owned.has(first.partition)) continue;
+      if (!this.#owned.has(first.partition)) continue;
       try {
-        const rooms = chosen.map((lane) => ({ ...lane, room: STREAM_MESSAGES_PER_SUBJECT_MAX - lane.inStream }));
-        await this.#fill(
-          first.partition,
-          rooms.filter(({ room }) => room > 0),
-        );
+        const withRoom = chosen.map((lane) => this.#withRoom(lane, lane.inStream)).filter(({ room }) => room > 0);
+        if (withRoom.length > 0) await this.#fill(first.partition, withRoom);
       } catch (error) {
         observe("refill.failed", { partition: partitionName(first.partition), error: describeError(error) });
       }
     }
   }
 
+  /** Some backlogs of one partition and of the user whose turn it is, of those with appetite. */
+  #takeLow(): Backlog[] {
+    for (const [userId, low] of this.#low) {
+      const [first] = low;
+      if (first === undefined) this.#low.delete(userId);
+      if (first === undefined || !this.#options.hasAppetite(userId)) continue;
+      const chosen = [...low].filter(({ partition }) => partition === first.partition).slice(0, FILL_LANES_MAX);
+      for (const backlog of chosen) low.delete(backlog);
+      // To the end of the line, or out of it.
+      this.#low.delete(userId);
+      if (low.size > 0) this.#low.set(userId, low);
+      return chosen;
+    }
+    return [];
+  }
+
+  #withRoom(lane: UsersLane, inStream: number): OpenLane {
+    return { ...lane, inStream, room: this.#options.depthOf(lane.webhookId) - inStream };
+  }
+
   /** Reads the oldest due rows of each lane, at most its room, and publishes them in that order. */
-  async #fill(partition: Partition, lanes: readonly LaneRoom[]): Promise<void> {
+  async #fill(partition: Partition, lanes: readonly OpenLane[]): Promise<void> {
     const { database } = this.#options;
     const asked = lanes.map((lane) => ({ ...lane, after: this.#bookmarkOf(lane) }));
     const rows = await database.run(() => listDue(database.sql, partition, asked));
@@ -196,11 +222,11 @@ export class Refill implements Service {
 
   async #after(
     partition: Partition,
-    lane: LaneRoom & { after: Bookmark | undefined },
+    lane: OpenLane & { after: Bookmark | undefined },
     due: readonly DueRow[],
     stored: readonly DueRow[],
   ): Promise<void> {
-    const inStream = STREAM_MESSAGES_PER_SUBJECT_MAX - lane.room + stored.length;
+    const inStream = lane.inStream + stored.length;
     if (due.length >= lane.room) {
       const isNew = !this.#backlogs.has(keyOf(lane));
       const backlog = this.#noteBacklog(partition, lane, inStream);
@@ -229,12 +255,12 @@ export class Refill implements Service {
     return backlog.bookmark;
   }
 
-  #noteBacklog(partition: Partition, { webhookId, priority }: Lane, inStream: number): Backlog {
+  #noteBacklog(partition: Partition, { webhookId, priority, userId }: UsersLane, inStream: number): Backlog {
     const key = keyOf({ webhookId, priority });
     let backlog = this.#backlogs.get(key);
     if (backlog === undefined) {
       const bookmarkSince = this.#options.clock.monotonic();
-      backlog = { partition, webhookId, priority, inStream, bookmark: undefined, bookmarkSince };
+      backlog = { partition, webhookId, priority, userId, inStream, bookmark: undefined, bookmarkSince };
       this.#backlogs.set(key, backlog);
     }
     backlog.inStream = inStream;
@@ -249,7 +275,7 @@ export class Refill implements Service {
 
   async #clearBacklog(backlog: Backlog): Promise<void> {
     this.#backlogs.delete(keyOf(backlog));
-    this.#low.delete(backlog);
+    this.#low.get(backlog.userId)?.delete(backlog);
     await this.#markBacklog(backlog, false);
     this.#options.observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
   }

@@ -105,7 +105,7 @@ test("a lane's backlog is marked once and unmarked", async () => {
   const lane = { webhookId: webhook.id, priority: "low" } as const;
   for (const hasBacklog of [true, true]) await setBacklog(rows.sql, lane, hasBacklog);
   expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([
-    lane,
+    { ...lane, userId: webhook.userId },
   ]);
   for (const hasBacklog of [false, false]) await setBacklog(rows.sql, lane, hasBacklog);
   expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([]);
