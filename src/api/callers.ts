@@ -16,6 +16,7 @@ export class Callers {
   readonly #deps: Pick<ApiDeps, "db" | "clock">;
   readonly #claims: TtlCache<string, Claims>;
   readonly #users: TtlCache<UserId, Promise<User | undefined>>;
+  #changes = 0;
 
   constructor(deps: Pick<ApiDeps, "db" | "clock">) {
     this.#deps = deps;
@@ -36,15 +37,30 @@ export class Callers {
 
   userOf(id: UserId): Promise<User | undefined> {
     const known = this.#users.get(id);
-    if (known !== undefined) return known;
-    const found = findUser(this.#deps.db, id);
-    this.#users.set(id, found);
-    found.catch(() => this.#users.delete(id));
-    return found;
+    if (known === undefined) {
+      const found = findUser(this.#deps.db, id);
+      this.#users.set(id, found);
+      found.catch(() => this.#users.delete(id));
+      return found;
+    }
+    if (this.#users.isToBeRefreshed(id)) this.#refresh(id);
+    return known;
   }
 
   /** The user was changed or deleted. */
   forget(id: UserId): void {
+    this.#changes += 1;
     this.#users.delete(id);
+  }
+
+  #refresh(id: UserId): void {
+    const changesBefore = this.#changes;
+    findUser(this.#deps.db, id).then(
+      (user) => {
+        // What was read while a user was being changed may be from before it.
+        if (this.#changes === changesBefore) this.#users.set(id, Promise.resolve(user));
+      },
+      () => {}, // Asked again when its time is over.
+    );
   }
 }

@@ -59,7 +59,9 @@ export class EndpointCache implements Endpoints {
 
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined> {
     const known = this.#entries.get(webhookId);
-    return known === undefined ? this.#load(webhookId) : known.endpoint;
+    if (known === undefined) return this.#load(webhookId);
+    if (this.#entries.isToBeRefreshed(webhookId)) this.#background("refresh settings", this.#load(webhookId));
+    return known.endpoint;
   }
 
   maxInFlight(webhookId: WebhookId): number {
@@ -93,7 +95,7 @@ export class EndpointCache implements Endpoints {
     return loaded;
   }
 
-  #background(task: string, work: Promise<void>): void {
+  #background(task: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#options.observe("housekeeping.failed", { task, error: describeError(error) }));
   }
 }

@@ -8,7 +8,7 @@ export type TtlCacheOptions = { clock: Clock; ttlMs: number; entriesMax: number 
 export class TtlCache<Key, Value> {
   readonly #options: TtlCacheOptions;
   // In the order of setting, which is the order of expiry.
-  readonly #entries = new Map<Key, { value: Value; expiresAt: number }>();
+  readonly #entries = new Map<Key, { value: Value; expiresAt: number; isRefreshing: boolean }>();
 
   constructor(options: TtlCacheOptions) {
     this.#options = options;
@@ -27,6 +27,17 @@ export class TtlCache<Key, Value> {
     return undefined;
   }
 
+  /**
+   * True once in the second half of an entry's time: whoever is told so should set it anew. So what is asked for often
+   * is never missing, and nobody waits for it.
+   */
+  isToBeRefreshed(key: Key): boolean {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.isRefreshing) return false;
+    entry.isRefreshing = this.#options.clock.monotonic() > entry.expiresAt - this.#options.ttlMs / 2;
+    return entry.isRefreshing;
+  }
+
   /** The entry, expired or not, without asking the time. */
   peek(key: Key): Value | undefined {
     return this.#entries.get(key)?.value;
@@ -39,7 +50,8 @@ export class TtlCache<Key, Value> {
       const [oldest] = this.#entries.keys();
       if (oldest !== undefined) this.#entries.delete(oldest);
     }
-    this.#entries.set(key, { value, expiresAt: this.#options.clock.monotonic() + this.#options.ttlMs });
+    const expiresAt = this.#options.clock.monotonic() + this.#options.ttlMs;
+    this.#entries.set(key, { value, expiresAt, isRefreshing: false });
   }
 
   delete(key: Key): boolean {

@@ -26,11 +26,19 @@ export class Accounts {
 
   of(userId: UserId): Promise<Account> {
     const known = this.#known.get(userId);
-    if (known !== undefined) return known;
-    const asked = this.#ask(userId);
-    this.#known.set(userId, asked);
-    asked.catch(() => this.#known.delete(userId));
-    return asked;
+    if (known === undefined) {
+      const asked = this.#ask(userId);
+      this.#known.set(userId, asked);
+      asked.catch(() => this.#known.delete(userId));
+      return asked;
+    }
+    if (this.#known.isToBeRefreshed(userId)) {
+      this.#ask(userId).then(
+        (account) => this.#known.set(userId, Promise.resolve(account)),
+        () => {}, // Asked again when its time is over.
+      );
+    }
+    return known;
   }
 
   async #ask(userId: UserId): Promise<Account> {

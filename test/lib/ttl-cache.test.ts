@@ -22,6 +22,21 @@ test("an entry lives as long as it was told to, and setting it starts anew", () 
   expect(cache.size).toBe(0);
 });
 
+test("an entry asks once to be refreshed, in the second half of its time", () => {
+  const { clock, cache } = cacheOf();
+  cache.set("a", 1);
+  clock.advance(50);
+  expect(cache.isToBeRefreshed("a")).toBe(false);
+  clock.advance(1);
+  expect(cache.isToBeRefreshed("a")).toBe(true);
+  expect(cache.isToBeRefreshed("a")).toBe(false);
+  cache.set("a", 2);
+  expect(cache.isToBeRefreshed("a")).toBe(false);
+  clock.advance(51);
+  expect(cache.isToBeRefreshed("a")).toBe(true);
+  expect(cache.isToBeRefreshed("b")).toBe(false);
+});
+
 test("a full cache lets go of what would expire first", () => {
   const { cache } = cacheOf();
   for (const [index, key] of ["a", "b", "c", "a", "d"].entries()) cache.set(key, index);
