@@ -39,7 +39,7 @@ const random = systemRandom;
 
 export function createApi(config: Config): Service {
   const foundation = createFoundation(config, "api", {});
-  const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus, publisher } =
+  const { observe, database, link, keeper, outgoing, lag, acceptance, sender, cipher, counters, bus, publisher } =
     foundation;
   const passwords = createPasswords({ concurrencyMax: 2, waitingMax: 64 });
 
@@ -86,13 +86,14 @@ export function createApi(config: Config): Service {
       await app.server?.stop();
     },
   };
-  return grouped("api", foundation, [link, keeper, outgoing, acceptance, http]);
+  return grouped("api", foundation, [lag, link, keeper, outgoing, acceptance, http]);
 }
 
 export function createWorker(config: Config): Service {
   const workerId = Bun.randomUUIDv7();
   const foundation = createFoundation(config, "worker", { worker: workerId });
-  const { observe, database, link, keeper, outgoing, acceptance, sender, cipher, counters, bus } = foundation;
+  const { observe, database, link, keeper, outgoing, lag, giveWay, acceptance, sender, cipher, counters, bus } =
+    foundation;
   const { sql } = database;
 
   const held = new HeldMessages(clock);
@@ -178,6 +179,7 @@ export function createWorker(config: Config): Service {
     isHeld: (id) => held.has(id),
     depthOf: (webhookId) => intake.laneDepthOf(webhookId),
     hasAppetite: (userId) => held.hasAppetite(userId),
+    restMs: (tookMs) => giveWay.restMs(tookMs),
   });
   const tableKeeper = new TableKeeper({
     database,
@@ -199,7 +201,11 @@ export function createWorker(config: Config): Service {
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
-      return new PartitionIntake({ connection, partition, clock, mayPull, receive, onUnreadable });
+      const receiveOne: typeof receive = (message, handle) => {
+        if (message.origin === "accept" && !refill.hasBacklog(message.userId)) giveWay.othersAreThere();
+        receive(message, handle);
+      };
+      return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });
     },
     onBegin(partition) {
       refill.own(partition);
@@ -267,6 +273,7 @@ export function createWorker(config: Config): Service {
   });
   const housekeeping = new Housekeeping({ database, clock, observe, retentionDays: config.retentionDays });
   return grouped("worker", foundation, [
+    lag,
     link,
     keeper,
     outgoing,

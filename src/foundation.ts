@@ -6,12 +6,14 @@ import { openDatabase } from "./db/database.ts";
 import { API_QUERY_TIMEOUT_MS, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
 import { createCipher } from "./lib/cipher.ts";
 import { systemClock as clock } from "./lib/clock.ts";
+import { LagMeter } from "./lib/lag-meter.ts";
 import { type Service, ServiceGroup } from "./lib/service.ts";
 import { createLog, describeError } from "./observe/log.ts";
 import { Counters } from "./observe/metrics.ts";
 import { AcceptEvents } from "./publish/accept-events.ts";
 import { Accounts } from "./publish/accounts.ts";
 import { Announcer } from "./publish/announce.ts";
+import { GiveWay } from "./publish/give-way.ts";
 import { Outgoing } from "./publish/outgoing.ts";
 import { StreamKeeper } from "./publish/stream-keeper.ts";
 import { createSender } from "./sender/send.ts";
@@ -48,11 +50,28 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const onAccepted = counters.counter("fairpost_events_accepted_total", labels);
   const announcer = new Announcer({ outgoing, clock, observe, onAccepted });
   const accounts = new Accounts(database, clock);
-  const acceptance = new AcceptEvents({ database, accounts, announcer, clock });
+  const lag = new LagMeter(clock);
+  const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs });
+  const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });
   const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
   const cipher = createCipher(config.secretsKey);
   const bus = new Bus(link);
-  return { log, observe, database, link, keeper, publisher, outgoing, acceptance, sender, cipher, counters, bus };
+  return {
+    log,
+    observe,
+    database,
+    link,
+    keeper,
+    publisher,
+    outgoing,
+    lag,
+    giveWay,
+    acceptance,
+    sender,
+    cipher,
+    counters,
+    bus,
+  };
 }
 
 export type Foundation = ReturnType<typeof createFoundation>;

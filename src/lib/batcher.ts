@@ -1,7 +1,7 @@
 // Groups items that arrive close together into one call: the first starts a short wait, a full batch ends it early.
 // Never more than `inFlightMax` calls run at once, so a slow sink makes larger batches instead of more calls.
 
-import type { Clock, Timer } from "./clock.ts";
+import { type Clock, sleep, type Timer } from "./clock.ts";
 
 export type BatcherOptions<Item, Result> = {
   clock: Clock;
@@ -12,6 +12,8 @@ export type BatcherOptions<Item, Result> = {
   inFlightMax: number;
   /** Items that may wait for a call; one more is refused with BatcherFullError. */
   waitingMax: number;
+  /** How long to rest after a call that took `tookMs`, milliseconds; never, unless it is given. */
+  restMs?: (tookMs: number) => number;
   /** Resolves with one result per item, in the items' order. A rejection rejects every item of the batch. */
   run(items: Item[]): Promise<readonly Result[]>;
 };
@@ -80,15 +82,19 @@ export class Batcher<Item, Result> {
   }
 
   async #call(batch: Waiting<Item, Result>[]): Promise<void> {
+    const { clock, restMs } = this.#options;
+    const startedAt = clock.monotonic();
     try {
       const results = await this.#options.run(batch.map((waiting) => waiting.item));
       batch.forEach((waiting, index) => waiting.resolve(results[index] as Result));
     } catch (error) {
       for (const waiting of batch) waiting.reject(error);
     } finally {
-      this.#inFlight -= 1;
       this.#inFlightItems -= batch.length;
       for (const resolve of this.#idle.splice(0)) resolve();
+      const rest = restMs?.(clock.monotonic() - startedAt) ?? 0;
+      if (rest > 0) await sleep(clock, rest);
+      this.#inFlight -= 1;
       this.#pump();
     }
   }

@@ -22,13 +22,21 @@ import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Json } from "../lib/json.ts";
 import type { Service } from "../lib/service.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Announcer } from "./announce.ts";
+import type { GiveWay } from "./give-way.ts";
 import { changesOf, subscriberData } from "./subscriber-events.ts";
 
 const GROUP_MAX = 100;
+/** Events of one group of those that can wait: few, for nobody's rows should stand behind thousands of theirs. */
+const BULK_GROUP_MAX = 50;
 const WIDE_GROUP_MAX = 10;
+/** Arrivals of one account that may wait among everybody else's; more of them are a burst. */
+const ARRIVALS_PER_USER_MAX = 8;
+const BURST_REMEMBERED_MS = 2_000;
+const BURSTS_MAX = 10_000;
 /** How long the first of a group waits: a statement for seven costs Postgres a third per row of one for one. */
 const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
@@ -39,6 +47,7 @@ export type AcceptEventsOptions = {
   database: Database;
   accounts: Accounts;
   announcer: Announcer;
+  giveWay: GiveWay;
   clock: Clock;
 };
 
@@ -47,23 +56,32 @@ type Arrival = { subscriber: SubscriberRow; event: EventRow & { subscriber_id: S
 export class AcceptEvents implements Acceptance, Service {
   readonly name = "accept-events";
   readonly #options: AcceptEventsOptions;
-  readonly #narrow: Batcher<Arrival, CreatedSubscriber>;
-  /** Events that fan out widely share statements among themselves: nobody else waits for their rows. */
+  readonly #prompt: Batcher<Arrival, CreatedSubscriber>;
+  /** Bursts of one account share statements among themselves, and give way: nobody else waits for their rows. */
+  readonly #bulk: Batcher<Arrival, CreatedSubscriber>;
+  /** So do events that fan out widely: each of them is many rows. */
   readonly #wide: Batcher<Arrival, CreatedSubscriber>;
+  /** Arrivals of each account among everybody else's. */
+  readonly #promptByUser = new Map<UserId, number>();
+  /** Accounts that have had more than their places lately. */
+  readonly #bursting: TtlCache<UserId, true>;
 
   constructor(options: AcceptEventsOptions) {
     this.#options = options;
-    const groups = (sizeMax: number, inFlightMax: number): Batcher<Arrival, CreatedSubscriber> =>
+    this.#bursting = new TtlCache({ clock: options.clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
+    const groups = (sizeMax: number, inFlightMax: number, givesWay: boolean): Batcher<Arrival, CreatedSubscriber> =>
       new Batcher({
         clock: options.clock,
         sizeMax,
         lingerMs: GROUP_LINGER_MS,
         inFlightMax,
         waitingMax: WAITING_MAX,
+        ...(givesWay ? { restMs: (tookMs: number) => options.giveWay.restMs(tookMs) } : {}),
         run: (group) => this.#acceptGroup(group),
       });
-    this.#narrow = groups(GROUP_MAX, GROUPS_IN_FLIGHT_MAX);
-    this.#wide = groups(WIDE_GROUP_MAX, 1);
+    this.#prompt = groups(GROUP_MAX, GROUPS_IN_FLIGHT_MAX, false);
+    this.#bulk = groups(BULK_GROUP_MAX, 1, true);
+    this.#wide = groups(WIDE_GROUP_MAX, 1, true);
   }
 
   start(): Promise<void> {
@@ -71,7 +89,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#narrow.drain(), this.#wide.drain()]);
+    await Promise.all([this.#prompt.drain(), this.#bulk.drain(), this.#wide.drain()]);
     await this.#options.announcer.settled();
   }
 
@@ -79,9 +97,25 @@ export class AcceptEvents implements Acceptance, Service {
     return Promise.all(
       inputs.map(async (input) => {
         const { priority, isWide } = await this.#options.accounts.of(input.userId);
-        return (isWide ? this.#wide : this.#narrow).add(arrivalOf(input, priority));
+        const arrival = arrivalOf(input, priority);
+        const waiting = this.#promptByUser.get(input.userId) ?? 0;
+        if (!isWide && waiting < ARRIVALS_PER_USER_MAX) return this.#addPrompt(input.userId, waiting, arrival);
+        this.#bursting.set(input.userId, true);
+        return (isWide ? this.#wide : this.#bulk).add(arrival);
       }),
     );
+  }
+
+  async #addPrompt(userId: UserId, waiting: number, arrival: Arrival): Promise<CreatedSubscriber> {
+    if (this.#bursting.get(userId) === undefined) this.#options.giveWay.othersAreThere();
+    this.#promptByUser.set(userId, waiting + 1);
+    try {
+      return await this.#prompt.add(arrival);
+    } finally {
+      const left = (this.#promptByUser.get(userId) ?? 1) - 1;
+      if (left === 0) this.#promptByUser.delete(userId);
+      else this.#promptByUser.set(userId, left);
+    }
   }
 
   async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {

@@ -43,6 +43,8 @@ export type RefillOptions = {
   depthOf: (webhookId: WebhookId) => number;
   /** False while this worker holds so much that nothing more of this user's should come in. */
   hasAppetite: (userId: UserId) => boolean;
+  /** How long to leave backlogs alone after `tookMs` of work for them, milliseconds: others may need the machine. */
+  restMs: (tookMs: number) => number;
 };
 
 /** A lane that has more due than the stream takes. */
@@ -63,6 +65,8 @@ export class Refill implements Service {
   /** Owned partitions, each with the lane behind which its next sweep starts. */
   readonly #owned = new Map<Partition, Lane | undefined>();
   readonly #backlogs = new Map<string, Backlog>();
+  /** How many of them each user has. */
+  readonly #backlogsByUser = new Map<UserId, number>();
   /** Backlogs of which little is in the stream, by user: users take turns. */
   readonly #low = new Map<UserId, Set<Backlog>>();
   readonly #running: Promise<void>[] = [];
@@ -90,16 +94,26 @@ export class Refill implements Service {
 
   disown(partition: Partition): void {
     this.#owned.delete(partition);
-    for (const [key, backlog] of this.#backlogs) if (backlog.partition === partition) this.#backlogs.delete(key);
+    for (const backlog of this.#backlogs.values()) if (backlog.partition === partition) this.#forget(backlog);
   }
 
   /** A message of this lane has left the stream. `isHandedBack`: its row waits again, due as before. */
   messageLeft(lane: Lane, isHandedBack: boolean): void {
     const backlog = this.#backlogs.size === 0 ? undefined : this.#backlogs.get(keyOf(lane));
     if (backlog === undefined) return;
-    backlog.inStream -= 1;
     if (isHandedBack) backlog.bookmark = undefined;
-    if (backlog.inStream > this.#options.depthOf(backlog.webhookId) / 2) return;
+    this.#hasInStream(backlog, backlog.inStream - 1);
+  }
+
+  /** Whether some of this user's lanes have more due than the stream takes. */
+  hasBacklog(userId: UserId): boolean {
+    return this.#backlogsByUser.has(userId);
+  }
+
+  /** So many messages of it are in the stream: it is filled again when that is half of what should be. */
+  #hasInStream(backlog: Backlog, inStream: number): void {
+    backlog.inStream = inStream;
+    if (inStream > this.#options.depthOf(backlog.webhookId) / 2) return;
     const low = this.#low.get(backlog.userId);
     if (low === undefined) this.#low.set(backlog.userId, new Set([backlog]));
     else low.add(backlog);
@@ -138,18 +152,22 @@ export class Refill implements Service {
     if (after === undefined && lanes.length < SWEEP_LANES_MAX) await this.#clearBacklogsBut(partition, present);
     if (!lanes.some(({ userId }) => hasAppetite(userId))) return;
     const counts = new Map((await countLanes(connection, partition)).map((lane) => [keyOf(lane), lane.messages]));
-    const withRoom = lanes
-      .map((lane) => this.#withRoom(lane, counts.get(keyOf(lane)) ?? 0))
-      .filter(({ room }) => room > 0);
+    const withRoom: OpenLane[] = [];
+    for (const lane of lanes) {
+      const inStream = counts.get(keyOf(lane)) ?? 0;
+      const backlog = this.#backlogs.get(keyOf(lane));
+      if (backlog === undefined) withRoom.push(this.#withRoom(lane, inStream));
+      else this.#hasInStream(backlog, inStream);
+    }
     while (withRoom.length > 0) {
-      const next = withRoom.splice(0, FILL_LANES_MAX).filter(({ userId }) => hasAppetite(userId));
+      const next = withRoom.splice(0, FILL_LANES_MAX).filter(({ userId, room }) => room > 0 && hasAppetite(userId));
       if (this.#stopped || !this.#owned.has(partition)) return;
       if (next.length > 0) await this.#fill(partition, next);
     }
   }
 
   async #fillLowForever(): Promise<void> {
-    const { clock, observe } = this.#options;
+    const { clock, observe, restMs } = this.#options;
     while (!this.#stopped) {
       const chosen = this.#takeLow();
       const [first] = chosen;
@@ -161,12 +179,15 @@ export class Refill implements Service {
         continue;
       }
       if (!this.#owned.has(first.partition)) continue;
+      const startedAt = clock.monotonic();
       try {
         const withRoom = chosen.map((lane) => this.#withRoom(lane, lane.inStream)).filter(({ room }) => room > 0);
         if (withRoom.length > 0) await this.#fill(first.partition, withRoom);
       } catch (error) {
         observe("refill.failed", { partition: partitionName(first.partition), error: describeError(error) });
       }
+      const rest = restMs(clock.monotonic() - startedAt);
+      if (rest > 0) await sleep(clock, rest);
     }
   }
 
@@ -262,6 +283,7 @@ export class Refill implements Service {
       const bookmarkSince = this.#options.clock.monotonic();
       backlog = { partition, webhookId, priority, userId, inStream, bookmark: undefined, bookmarkSince };
       this.#backlogs.set(key, backlog);
+      this.#backlogsByUser.set(userId, (this.#backlogsByUser.get(userId) ?? 0) + 1);
     }
     backlog.inStream = inStream;
     return backlog;
@@ -274,10 +296,18 @@ export class Refill implements Service {
   }
 
   async #clearBacklog(backlog: Backlog): Promise<void> {
-    this.#backlogs.delete(keyOf(backlog));
-    this.#low.get(backlog.userId)?.delete(backlog);
+    this.#forget(backlog);
     await this.#markBacklog(backlog, false);
     this.#options.observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
+  }
+
+  #forget(backlog: Backlog): void {
+    const { userId } = backlog;
+    if (!this.#backlogs.delete(keyOf(backlog))) return;
+    this.#low.get(userId)?.delete(backlog);
+    const left = (this.#backlogsByUser.get(userId) ?? 1) - 1;
+    if (left === 0) this.#backlogsByUser.delete(userId);
+    else this.#backlogsByUser.set(userId, left);
   }
 
   #markBacklog(lane: Lane, hasBacklog: boolean): Promise<void> {

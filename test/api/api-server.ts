@@ -12,6 +12,7 @@ import { createPasswords } from "../../src/lib/password.ts";
 import type { EventName } from "../../src/observe/catalogue.ts";
 import { AcceptEvents } from "../../src/publish/accept-events.ts";
 import { Accounts } from "../../src/publish/accounts.ts";
+import { GiveWay } from "../../src/publish/give-way.ts";
 import { Announcer } from "../../src/publish/announce.ts";
 import { type TestDatabase, testDatabase } from "../support/services.ts";
 
@@ -62,6 +63,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
     accounts: new Accounts(db, systemClock),
     announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {} }),
     clock: systemClock,
+    giveWay: new GiveWay({ clock: systemClock, lagMs: () => 0 }),
   });
   const app = createApiApp({
     db,
