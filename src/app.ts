@@ -17,6 +17,7 @@ import type { Held } from "./delivery/ports.ts";
 import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import { STREAM_MESSAGES_PER_SUBJECT_MAX } from "./domain/limits.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
 import { RawJson } from "./lib/json.ts";
@@ -89,7 +90,8 @@ export function createApi(config: Config): Service {
   return grouped("api", foundation, [lag, link, keeper, outgoing, acceptance, http]);
 }
 
-export function createWorker(config: Config): Service {
+/** `isFair` false: nobody's share is looked at, for the benchmark that shows what fairness costs (test/bench). */
+export function createWorker(config: Config, isFair = true): Service {
   const workerId = Bun.randomUUIDv7();
   const foundation = createFoundation(config, "worker", { worker: workerId });
   const { observe, database, link, keeper, outgoing, lag, giveWay, acceptance, sender, cipher, counters, bus } =
@@ -134,7 +136,7 @@ export function createWorker(config: Config): Service {
   bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));
   const dispatcher = new Dispatcher<EndpointKey, Priority, Held>({
     clock,
-    userOf: ({ userId }) => userId,
+    userOf: isFair ? ({ userId }) => userId : () => "everybody",
     weights: PRIORITY_WEIGHTS,
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
@@ -177,9 +179,9 @@ export function createWorker(config: Config): Service {
     clock,
     observe,
     isHeld: (id) => held.has(id),
-    depthOf: (webhookId) => intake.laneDepthOf(webhookId),
-    hasAppetite: (userId) => held.hasAppetite(userId),
-    restMs: (tookMs) => giveWay.restMs(tookMs),
+    depthOf: (webhookId) => (isFair ? intake.laneDepthOf(webhookId) : STREAM_MESSAGES_PER_SUBJECT_MAX),
+    hasAppetite: (userId) => (isFair ? held.hasAppetite(userId) : !held.isTooMuch),
+    restMs: (tookMs) => (isFair ? giveWay.restMs(tookMs) : 0),
   });
   const tableKeeper = new TableKeeper({
     database,

@@ -31,8 +31,8 @@ import { changesOf, subscriberData } from "./subscriber-events.ts";
 
 const GROUP_MAX = 100;
 /** Events of one group of those that can wait: few, for nobody's rows should stand behind thousands of theirs. */
-const BULK_GROUP_MAX = 50;
-const WIDE_GROUP_MAX = 10;
+const BULK_GROUP_MAX = 20;
+const WIDE_GROUP_MAX = 3;
 /** Arrivals of one account that may wait among everybody else's; more of them are a burst. */
 const ARRIVALS_PER_USER_MAX = 8;
 const BURST_REMEMBERED_MS = 2_000;

@@ -7,9 +7,11 @@ import type { Clock } from "../lib/clock.ts";
 /** Others count as there for so long after the last of their work. */
 const OTHERS_REMEMBERED_MS = 1_000;
 /** A process that is served later than this shares its processor with too much. */
-const LATE_MS = 3;
+const LATE_MS = 2.5;
 const ADJUST_INTERVAL_MS = 100;
 /** Rest for each millisecond of work, at most. */
+/** Where it begins when others appear. */
+const RATIO_START = 3;
 const RATIO_MAX = 16;
 const REST_MAX_MS = 500;
 
@@ -22,7 +24,7 @@ export type GiveWayOptions = {
 export class GiveWay {
   readonly #options: GiveWayOptions;
   #othersAt = Number.NEGATIVE_INFINITY;
-  #ratio = 0;
+  #ratio = RATIO_START;
   #adjustedAt = 0;
 
   constructor(options: GiveWayOptions) {
@@ -38,13 +40,13 @@ export class GiveWay {
   restMs(tookMs: number): number {
     const now = this.#options.clock.monotonic();
     if (now - this.#othersAt > OTHERS_REMEMBERED_MS) {
-      this.#ratio = 0;
+      this.#ratio = RATIO_START;
       return 0;
     }
     if (now - this.#adjustedAt >= ADJUST_INTERVAL_MS) {
       this.#adjustedAt = now;
       const isLate = this.#options.lagMs() > LATE_MS;
-      this.#ratio = isLate ? Math.min(this.#ratio * 1.5 + 0.25, RATIO_MAX) : Math.max(this.#ratio * 0.9 - 0.05, 0);
+      this.#ratio = isLate ? Math.min(this.#ratio * 1.5 + 0.25, RATIO_MAX) : Math.max(this.#ratio * 0.95 - 0.02, 0);
     }
     return Math.min(tookMs * this.#ratio, REST_MAX_MS);
   }

@@ -1,7 +1,7 @@
 // `bun run bench`: every figure of README in one run, each beside its yardstick. Takes some minutes; wants a quiet machine.
 
 import { cpus } from "node:os";
-import { besideBacklog, memory } from "./backlogs.ts";
+import { alone, besideBacklog, memory } from "./backlogs.ts";
 import { clients } from "./clients.ts";
 import { consumers } from "./consumers.ts";
 import { drain } from "./drain.ts";
@@ -16,6 +16,7 @@ const USAGE = `Usage: bun run bench [name ...]
   latency     (d) from the POST to the receiver's first byte at 500/s
   memory      (e) a worker with 10,000 endpoints
   backlog     (f) throughput of others beside a backlog of 1,000,000, and of 10,000
+  alone       one account's backlog with fairness, and without it
   clients     (g) HTTP clients under Bun
   consumers   (h) NATS server CPU by number of partitions
 
@@ -28,10 +29,8 @@ const BENCHMARKS: Record<string, (rig: Rig) => Promise<unknown>> = {
   accept: (rig) => throughput(rig, false, 10),
   latency: (rig) => latency(rig, 500, 20),
   memory: (rig) => memory(rig, 10_000),
-  backlog: async (rig) => ({
-    small: await besideBacklog(rig, 10_000),
-    large: await onItsOwn((other) => besideBacklog(other, 1_000_000)),
-  }),
+  backlog: (rig) => onItsOwn((other) => besideBacklog(rig, other, [10_000, 1_000_000])),
+  alone: (rig) => alone(rig),
   clients: (rig) => clients(rig),
   consumers: (rig) => consumers(rig),
 };

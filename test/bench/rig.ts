@@ -95,6 +95,10 @@ export class Rig {
     };
   }
 
+  unfairWorker(): Promise<Role> {
+    return this.spawn("unfair-worker", ["test/bench/unfair-worker.ts"], this.environment());
+  }
+
   worker(name = "worker", more: Record<string, string> = {}): Promise<Role> {
     const profile = process.env["BENCH_PROFILE"];
     const flags = profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];

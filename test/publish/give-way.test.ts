@@ -1,0 +1,76 @@
+import { describe, expect, test } from "bun:test";
+import { LagMeter } from "../../src/lib/lag-meter.ts";
+import { ManualClock } from "../../src/lib/clock.ts";
+import { GiveWay } from "../../src/publish/give-way.ts";
+
+function machine() {
+  const clock = new ManualClock();
+  const state = { lagMs: 0 };
+  const giveWay = new GiveWay({ clock, lagMs: () => state.lagMs });
+  /** A tenth of a second of pieces of 10 ms each; says how long the last one was to rest. */
+  const work = (tenths: number, othersAreThere: boolean): number => {
+    let rest = 0;
+    for (let n = 0; n < tenths; n += 1) {
+      clock.advance(100);
+      if (othersAreThere) giveWay.othersAreThere();
+      rest = giveWay.restMs(10);
+    }
+    return rest;
+  };
+  return { clock, giveWay, state, work };
+}
+
+describe("work that can wait", () => {
+  test("never rests while nobody else is there, however late the machine is", () => {
+    const { state, work } = machine();
+    state.lagMs = 1_000;
+    expect(work(100, false)).toBe(0);
+  });
+
+  test("rests at once when others appear, and longer while they are served late", () => {
+    const { state, work } = machine();
+    state.lagMs = 20;
+    const first = work(1, true);
+    expect(first).toBeGreaterThan(0);
+    const later = work(10, true);
+    expect(later).toBeGreaterThan(first);
+    expect(work(1_000, true)).toBeLessThanOrEqual(500);
+  });
+
+  test("rests less and less once the machine has time for everybody", () => {
+    const { state, work } = machine();
+    state.lagMs = 20;
+    work(20, true);
+    state.lagMs = 0;
+    expect(work(200, true)).toBe(0);
+  });
+
+  test("has the machine to itself again a second after the last of the others", () => {
+    const { state, work } = machine();
+    state.lagMs = 20;
+    expect(work(20, true)).toBeGreaterThan(0);
+    expect(work(9, false)).toBeGreaterThan(0);
+    expect(work(2, false)).toBe(0);
+  });
+});
+
+describe("the lag meter", () => {
+  test("says what nine of ten timers of the last second stayed within", async () => {
+    let lateMs = 0;
+    const clock = new ManualClock();
+    const meter = new LagMeter({
+      now: () => clock.now(),
+      monotonic: () => clock.monotonic(),
+      after: (delayMs, run) => clock.after(delayMs + lateMs, run),
+      soon: (run) => clock.soon(run),
+    });
+    expect(meter.lagMs).toBe(0);
+    await meter.start();
+    clock.advance(2_000);
+    expect(meter.lagMs).toBe(0);
+    lateMs = 15;
+    clock.advance(2_000);
+    expect(meter.lagMs).toBe(15);
+    await meter.stop();
+  });
+});
