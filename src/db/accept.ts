@@ -49,7 +49,8 @@ export type Accepted = { events: AcceptedEvent[]; deliveries: AcceptedDelivery[]
 /** The instant of acceptance as it stands in payloads: RFC 3339, milliseconds, UTC. */
 const NOW_TEXT = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-// `accepted` must name a CTE with the columns of `new_events` that are to be written.
+// `accepted` must name a CTE with the columns of `new_events` that are to be written. OFFSET 0 keeps the webhooks of each
+// event a look-up by its user: a plan that is made while there are few of them would read them all, and be kept.
 const FAN_OUT = `
   written AS (
     INSERT INTO events (id, user_id, type, priority, payload)
@@ -60,9 +61,13 @@ const FAN_OUT = `
     SELECT a.id AS event_id, a.user_id, a.type, a.priority, w.id AS webhook_id, w.partition,
       NOT (a.priority = ANY (p.backlog)) AND p.circuit = 'closed' AND coalesce(p.open_until <= now(), true) AS publish
     FROM accepted a
-    JOIN webhooks w ON w.user_id = a.user_id AND w.deleted_at IS NULL AND w.is_active
-      AND CASE WHEN a.only_to IS NULL THEN w.events && a.patterns ELSE w.id = a.only_to END
-      AND w.id IS DISTINCT FROM a.not_to
+    CROSS JOIN LATERAL (
+      SELECT * FROM webhooks w
+      WHERE w.user_id = a.user_id AND w.deleted_at IS NULL AND w.is_active
+        AND CASE WHEN a.only_to IS NULL THEN w.events && a.patterns ELSE w.id = a.only_to END
+        AND w.id IS DISTINCT FROM a.not_to
+      OFFSET 0
+    ) w
     JOIN endpoints p ON p.webhook_id = w.id
   ),
   fanned_out AS (
@@ -100,7 +105,10 @@ const ACCEPT_SUBSCRIBERS = `
     SELECT * FROM json_to_recordset($1::text::json) AS s(id uuid, user_id uuid, email text, first_name text, last_name text,
       tags text[], custom_fields text, status text)
   ),
-  known AS (SELECT g.* FROM given g JOIN users u ON u.id = g.user_id AND u.deleted_at IS NULL),
+  known AS (
+    SELECT g.* FROM given g
+    CROSS JOIN LATERAL (SELECT FROM users u WHERE u.id = g.user_id AND u.deleted_at IS NULL OFFSET 0) u
+  ),
   created AS (
     INSERT INTO subscribers (id, user_id, email, first_name, last_name, tags, custom_fields, status)
     SELECT id, user_id, email, first_name, last_name, tags, custom_fields::json, status FROM known

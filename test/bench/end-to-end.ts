@@ -7,7 +7,7 @@ import { percentile } from "./percentile.ts";
 import type { Rig } from "./rig.ts";
 
 const ACCOUNTS = 50;
-const CONNECTIONS = 48;
+const CONNECTIONS = 256;
 
 type Caller = { url: string; token: string };
 
