@@ -3,6 +3,7 @@
 
 import {
   type Accepted,
+  type AcceptedEvent,
   type AcceptedSubscribers,
   acceptEvents,
   acceptSubscribers,
@@ -18,30 +19,15 @@ import { type EventId, newId, type SubscriberId, type UserId } from "../domain/i
 import { INSTANT, payloadPieces, RawJson } from "../domain/payload.ts";
 import { loweredPriority, type Priority } from "../domain/priority.ts";
 import type { NewSubscriber, Subscriber, SubscriberChange } from "../domain/subscriber.ts";
-import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Json } from "../lib/json.ts";
 import type { Service } from "../lib/service.ts";
-import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Announcer } from "./announce.ts";
+import { Entrance } from "./entrance.ts";
 import type { GiveWay } from "./give-way.ts";
 import { changesOf, subscriberData } from "./subscriber-events.ts";
-
-const GROUP_MAX = 100;
-/** Events of one group of those that can wait: few, for nobody's rows should stand behind thousands of theirs. */
-const BULK_GROUP_MAX = 20;
-const WIDE_GROUP_MAX = 3;
-/** Arrivals of one account that may wait among everybody else's; more of them are a burst. */
-const ARRIVALS_PER_USER_MAX = 8;
-const BURST_REMEMBERED_MS = 2_000;
-const BURSTS_MAX = 10_000;
-/** How long the first of a group waits: a statement for seven costs Postgres a third per row of one for one. */
-const GROUP_LINGER_MS = 2;
-/** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
-const GROUPS_IN_FLIGHT_MAX = 2;
-const WAITING_MAX = 10_000;
 
 export type AcceptEventsOptions = {
   database: Database;
@@ -56,32 +42,20 @@ type Arrival = { subscriber: SubscriberRow; event: EventRow & { subscriber_id: S
 export class AcceptEvents implements Acceptance, Service {
   readonly name = "accept-events";
   readonly #options: AcceptEventsOptions;
-  readonly #prompt: Batcher<Arrival, CreatedSubscriber>;
-  /** Bursts of one account share statements among themselves, and give way: nobody else waits for their rows. */
-  readonly #bulk: Batcher<Arrival, CreatedSubscriber>;
-  /** So do events that fan out widely: each of them is many rows. */
-  readonly #wide: Batcher<Arrival, CreatedSubscriber>;
-  /** Arrivals of each account among everybody else's. */
-  readonly #promptByUser = new Map<UserId, number>();
-  /** Accounts that have had more than their places lately. */
-  readonly #bursting: TtlCache<UserId, true>;
+  readonly #subscribers: Entrance<Arrival, CreatedSubscriber>;
+  readonly #events: Entrance<EventRow, AcceptedEvent>;
 
   constructor(options: AcceptEventsOptions) {
     this.#options = options;
-    this.#bursting = new TtlCache({ clock: options.clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
-    const groups = (sizeMax: number, inFlightMax: number, givesWay: boolean): Batcher<Arrival, CreatedSubscriber> =>
-      new Batcher({
-        clock: options.clock,
-        sizeMax,
-        lingerMs: GROUP_LINGER_MS,
-        inFlightMax,
-        waitingMax: WAITING_MAX,
-        ...(givesWay ? { restMs: (tookMs: number) => options.giveWay.restMs(tookMs) } : {}),
-        run: (group) => this.#acceptGroup(group),
-      });
-    this.#prompt = groups(GROUP_MAX, GROUPS_IN_FLIGHT_MAX, false);
-    this.#bulk = groups(BULK_GROUP_MAX, 1, true);
-    this.#wide = groups(WIDE_GROUP_MAX, 1, true);
+    const { clock, giveWay } = options;
+    const isFaultyValue = (error: unknown): boolean => /^2[23]/.test(errorCodeOf(error) ?? "");
+    this.#subscribers = new Entrance({
+      clock,
+      giveWay,
+      isFaultyValue,
+      accept: (group) => this.#acceptSubscribers(group),
+    });
+    this.#events = new Entrance({ clock, giveWay, isFaultyValue, accept: (group) => this.#acceptEvents(group) });
   }
 
   start(): Promise<void> {
@@ -89,7 +63,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#prompt.drain(), this.#bulk.drain(), this.#wide.drain()]);
+    await Promise.all([this.#subscribers.drain(), this.#events.drain()]);
     await this.#options.announcer.settled();
   }
 
@@ -97,25 +71,9 @@ export class AcceptEvents implements Acceptance, Service {
     return Promise.all(
       inputs.map(async (input) => {
         const { priority, isWide } = await this.#options.accounts.of(input.userId);
-        const arrival = arrivalOf(input, priority);
-        const waiting = this.#promptByUser.get(input.userId) ?? 0;
-        if (!isWide && waiting < ARRIVALS_PER_USER_MAX) return this.#addPrompt(input.userId, waiting, arrival);
-        this.#bursting.set(input.userId, true);
-        return (isWide ? this.#wide : this.#bulk).add(arrival);
+        return this.#subscribers.add(input.userId, isWide, arrivalOf(input, priority));
       }),
     );
-  }
-
-  async #addPrompt(userId: UserId, waiting: number, arrival: Arrival): Promise<CreatedSubscriber> {
-    if (this.#bursting.get(userId) === undefined) this.#options.giveWay.othersAreThere();
-    this.#promptByUser.set(userId, waiting + 1);
-    try {
-      return await this.#prompt.add(arrival);
-    } finally {
-      const left = (this.#promptByUser.get(userId) ?? 1) - 1;
-      if (left === 0) this.#promptByUser.delete(userId);
-      else this.#promptByUser.set(userId, left);
-    }
   }
 
   async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {
@@ -141,42 +99,30 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async publishEvent(event: NewEvent): Promise<Event> {
-    const { database, announcer, accounts, clock } = this.#options;
-    const priority = loweredPriority((await accounts.of(event.userId)).priority, event.priority);
+    const account = await this.#options.accounts.of(event.userId);
+    const priority = loweredPriority(account.priority, event.priority);
     const row = eventRow({ ...event, priority });
-    const begunAt = clock.monotonic();
-    const accepted = await database.run(() => acceptEvents(database.sql, [row]));
-    announcer.announce([row], accepted, begunAt);
-    const written = accepted.events[0];
-    if (written === undefined) throw new Error("the statement accepted no event");
-    const { id, payload } = written;
-    return { id, userId: event.userId, type: event.type, priority, createdAt: new Date(written.created_at), payload };
+    const { id, payload, created_at } = await this.#events.add(event.userId, account.isWide, row);
+    return { id, userId: event.userId, type: event.type, priority, createdAt: new Date(created_at), payload };
   }
 
-  /** One statement for all. A value that Postgres refuses must not fail the others: then each has one of its own. */
-  async #acceptGroup(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
-    try {
-      return await this.#acceptTogether(group);
-    } catch (error) {
-      const isData = /^2[23]/.test(errorCodeOf(error) ?? "");
-      if (!isData || group.length === 1) throw error;
-      return Promise.all(group.map((arrival) => this.#acceptTogether([arrival]).then(([created]) => must(created))));
-    }
-  }
-
-  async #acceptTogether(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
+  async #acceptSubscribers(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
     const { database, announcer, clock } = this.#options;
+    const subscribers = group.map((arrival) => arrival.subscriber);
     const events = group.map((arrival) => arrival.event);
     const begunAt = clock.monotonic();
-    const accepted = await database.run(() =>
-      acceptSubscribers(
-        database.sql,
-        group.map((arrival) => arrival.subscriber),
-        events,
-      ),
-    );
+    const accepted = await database.run(() => acceptSubscribers(database.sql, subscribers, events));
     announcer.announce(events, accepted, begunAt);
-    return group.map(({ subscriber }) => createdOf(subscriber, accepted));
+    return subscribers.map((subscriber) => createdOf(subscriber, accepted));
+  }
+
+  async #acceptEvents(events: readonly EventRow[]): Promise<AcceptedEvent[]> {
+    const { database, announcer, clock } = this.#options;
+    const begunAt = clock.monotonic();
+    const accepted = await database.run(() => acceptEvents(database.sql, events));
+    announcer.announce(events, accepted, begunAt);
+    const written = new Map(accepted.events.map((event) => [event.id, event]));
+    return events.map(({ id }) => must(written.get(id)));
   }
 
   /** For changes that depend on the row: `work` reads and writes it, and says which events that makes. */

@@ -13,7 +13,8 @@ const ADJUST_INTERVAL_MS = 100;
 /** Where it begins when others appear. */
 const RATIO_START = 3;
 const RATIO_MAX = 16;
-const REST_MAX_MS = 500;
+/** A batch of a thousand subscribers is some dozens of pieces, and its caller waits for all of them. */
+const REST_MAX_MS = 100;
 
 export type GiveWayOptions = {
   clock: Clock;
