@@ -24,7 +24,7 @@ Without a name all of them, one after the other, each on services of its own.
 `;
 
 const BENCHMARKS: Record<string, (rig: Rig) => Promise<unknown>> = {
-  drain: (rig) => drain(rig, { accounts: 10, webhooks: 31, events: 64, rounds: 5, workers: 1, logLevel: "warn" }),
+  drain: (rig) => drain(rig, { accounts: 10, webhooks: 31, events: 64, rounds: 8, workers: 1, logLevel: "warn" }),
   "end-to-end": (rig) => throughput(rig, true, 15),
   accept: (rig) => throughput(rig, false, 10),
   latency: (rig) => latency(rig, 500, 20),
