@@ -35,11 +35,13 @@ export function rawMember(request: Request, name: string): RawJson | undefined {
   return rawJsonMember(texts.get(request) ?? "", name);
 }
 
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 /** The body as text. Throws too_large past the bound, and malformed when it is not UTF-8. */
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return decoder.decode(bytes);
   } catch {
     throw new DomainError("malformed", "The body is not UTF-8.");
   }

@@ -74,6 +74,8 @@ function isJson(value: unknown): value is Json {
 }
 
 /** Without the query, which may hold what people searched for. */
-function pathOf(request: Request): string {
-  return new URL(request.url).pathname;
+function pathOf({ url }: Request): string {
+  const from = url.indexOf("/", url.indexOf("://") + 3);
+  const query = url.indexOf("?", from);
+  return url.slice(from, query === -1 ? undefined : query);
 }

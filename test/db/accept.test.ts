@@ -82,7 +82,7 @@ describe("the fan-out", () => {
     expect(inNormal.deliveries[0]?.publish).toBe(true);
   });
 
-  test("writes the payload once, with the instant of acceptance", async () => {
+  test("writes the payload with the instant of acceptance, the same bytes that are published", async () => {
     const user = await rows.user();
     const { events } = await acceptEvents(rows.sql, [
       eventOf(user, "order.paid", { pieces: ['{"t":"', '","u":"', '"}'] }),
@@ -90,6 +90,8 @@ describe("the fan-out", () => {
     const { t, u } = JSON.parse(events[0]?.payload ?? "");
     expect(t).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     expect(u).toBe(t);
+    const [stored] = await rows.sql`SELECT payload FROM events WHERE id = ${events[0]?.id ?? ""}`;
+    expect(stored?.["payload"]).toBe(events[0]?.payload ?? "");
     expect(Math.abs(Date.parse(t) - Date.parse(events[0]?.created_at ?? ""))).toBeLessThan(2);
   });
 });
