@@ -179,8 +179,9 @@ export function createWorker(config: Config, isFair = true): Service {
     clock,
     observe,
     isHeld: (id) => held.has(id),
-    depthOf: (webhookId) => (isFair ? intake.laneDepthOf(webhookId) : STREAM_MESSAGES_PER_SUBJECT_MAX),
-    hasAppetite: (userId) => (isFair ? held.hasAppetite(userId) : !held.isTooMuch),
+    laneOf: ({ webhookId, priority }) =>
+      isFair ? intake.laneOf(webhookId, priority) : { depth: STREAM_MESSAGES_PER_SUBJECT_MAX, waiting: 0 },
+    hasAppetite: (userId) => (isFair ? held.hasAppetite(userId) : held.isBelowHalf),
     restMs: (tookMs) => (isFair ? giveWay.restMs(tookMs) : 0),
   });
   const tableKeeper = new TableKeeper({
@@ -204,7 +205,8 @@ export function createWorker(config: Config, isFair = true): Service {
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
       const receiveOne: typeof receive = (message, handle) => {
-        if (message.origin === "accept" && !refill.hasBacklog(message.userId)) giveWay.othersAreThere();
+        const isFirst = message.origin === "accept" && handle.deliveryCount === 1;
+        if (isFirst && !refill.hasBacklog(message.userId)) giveWay.othersAreThere();
         receive(message, handle);
       };
       return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });

@@ -9,7 +9,11 @@ export class Mailbox<Lane extends string, Message> {
   }
 
   has(lane: Lane): boolean {
-    return (this.#lanes.get(lane)?.size ?? 0) > 0;
+    return this.sizeOf(lane) > 0;
+  }
+
+  sizeOf(lane: Lane): number {
+    return this.#lanes.get(lane)?.size ?? 0;
   }
 
   /** Lanes with at least one message. */

@@ -43,7 +43,7 @@ export class Callers {
       found.catch(() => this.#users.delete(id));
       return found;
     }
-    if (this.#users.isToBeRefreshed(id)) this.#refresh(id);
+    if (this.#users.isToBeRefreshed(id)) this.#refresh(id, known);
     return known;
   }
 
@@ -53,12 +53,13 @@ export class Callers {
     this.#users.delete(id);
   }
 
-  #refresh(id: UserId): void {
+  #refresh(id: UserId, known: Promise<User | undefined>): void {
     const changesBefore = this.#changes;
     findUser(this.#deps.db, id).then(
       (user) => {
-        // What was read while a user was being changed may be from before it.
-        if (this.#changes === changesBefore) this.#users.set(id, Promise.resolve(user));
+        // What was read while a user was being changed, or read anew, may be from before it.
+        if (this.#changes === changesBefore && this.#users.peek(id) === known)
+          this.#users.set(id, Promise.resolve(user));
       },
       () => {}, // Asked again when its time is over.
     );

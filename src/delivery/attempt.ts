@@ -27,7 +27,7 @@ export type AttemptOptions = {
   attemptTimeoutMs: number;
   /** A message of this lane was acked: there is room for another. `isHandedBack`: its row waits again, due as before. */
   onLeftStream: (route: Route, isHandedBack: boolean) => void;
-  /** A turn has been recorded and answered for. */
+  /** A turn is over: recorded and answered for, or given up. */
   onRecorded: () => void;
   onOutcome: (outcome: Outcome) => void;
 };

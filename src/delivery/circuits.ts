@@ -3,10 +3,11 @@
 
 import { afterOutcome, type Circuit, CLOSED } from "../domain/circuit.ts";
 import type { WebhookId } from "../domain/ids.ts";
-import { ENDPOINT_FAILING_MAX_MS } from "../domain/limits.ts";
+import { ENDPOINT_FAILING_MAX_MS, WORKER_QUERY_TIMEOUT_MS } from "../domain/limits.ts";
 import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 
@@ -42,17 +43,25 @@ type State = {
 
 /** `last_success_at` is written at most this often. */
 const SUCCESS_FLUSH_MS = 60_000;
+const CHANGES_MAX = 50_000;
 
 export class Circuits implements Service {
   readonly name = "circuits";
   readonly #options: CircuitsOptions;
   /** Only endpoints that are not simply well. */
   readonly #states = new Map<WebhookId, State>();
+  /** When a change was last written, for as long as an older reading may still be on its way. */
+  readonly #changedAt: TtlCache<WebhookId, number>;
   #succeeded = new Set<WebhookId>();
   #timer: Timer | undefined;
 
   constructor(options: CircuitsOptions) {
     this.#options = options;
+    this.#changedAt = new TtlCache({
+      clock: options.clock,
+      ttlMs: 2 * WORKER_QUERY_TIMEOUT_MS,
+      entriesMax: CHANGES_MAX,
+    });
   }
 
   start(): Promise<void> {
@@ -68,8 +77,10 @@ export class Circuits implements Service {
     await this.#flushSuccesses().catch(() => {});
   }
 
-  /** What the table says, whenever it has been read. */
-  load(webhookId: WebhookId, stored: StoredCircuit): void {
+  /** What the table says, whenever it has been read; `askedAt`: monotonic time before that. */
+  load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void {
+    // Written meanwhile: what was read may be from before it.
+    if ((this.#changedAt.get(webhookId) ?? Number.NEGATIVE_INFINITY) > askedAt) return;
     const known = this.#states.get(webhookId);
     if (known !== undefined && (known.writes > 0 || known.isProbing)) return;
     const isWell = !stored.circuit.isOpen && stored.gateOpensInMs === 0 && stored.failingForMs === null;
@@ -141,6 +152,7 @@ export class Circuits implements Service {
       .catch((error: unknown) => this.#report("save circuit", error))
       .finally(() => {
         state.writes -= 1;
+        this.#changedAt.set(webhookId, this.#options.clock.monotonic());
       })
       .catch(() => {});
   }

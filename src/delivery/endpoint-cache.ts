@@ -18,7 +18,7 @@ export type EndpointCacheOptions = {
   observe: Observe;
   load(ids: readonly WebhookId[]): Promise<readonly LoadedEndpoint[]>;
   /** Told of each reading, before it is used. */
-  circuits: { load(webhookId: WebhookId, stored: StoredCircuit): void };
+  circuits: { load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void };
   /** False: it was disabled already. */
   disable(webhookId: WebhookId, reason: string): Promise<boolean>;
   /** Tells the webhook's owner, once. */
@@ -60,7 +60,8 @@ export class EndpointCache implements Endpoints {
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined> {
     const known = this.#entries.get(webhookId);
     if (known === undefined) return this.#load(webhookId);
-    if (this.#entries.isToBeRefreshed(webhookId)) this.#background("refresh settings", this.#load(webhookId));
+    // If it fails, it is read when its time is over.
+    if (this.#entries.isToBeRefreshed(webhookId)) this.#load(webhookId).catch(() => {});
     return known.endpoint;
   }
 
@@ -88,14 +89,15 @@ export class EndpointCache implements Endpoints {
 
   async #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
     const changesBefore = this.#changes;
+    const askedAt = this.#options.clock.monotonic();
     const loaded = await this.#loads.add(webhookId);
     if (this.#changes !== changesBefore) return loaded;
     this.#entries.set(webhookId, { endpoint: loaded });
-    if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored);
+    if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
     return loaded;
   }
 
-  #background(task: string, work: Promise<unknown>): void {
+  #background(task: string, work: Promise<void>): void {
     work.catch((error: unknown) => this.#options.observe("housekeeping.failed", { task, error: describeError(error) }));
   }
 }

@@ -40,13 +40,17 @@ export class HeldMessages implements Service {
     return this.count > HELD_MESSAGES_MAX || this.#bytes > HELD_BYTES_MAX;
   }
 
+  get isBelowHalf(): boolean {
+    return this.count < HELD_MESSAGES_MAX / 2 && this.#bytes < HELD_BYTES_MAX / 2;
+  }
+
   /**
    * Whether more of this user's deliveries should come in from the table. Below half of the bounds, everybody's may;
    * above, those of a user who has less than an equal part of that half: so whatever one user's slow endpoints fill, the
    * others have room to go on.
    */
   hasAppetite(userId: UserId): boolean {
-    if (this.count < HELD_MESSAGES_MAX / 2 && this.#bytes < HELD_BYTES_MAX / 2) return true;
+    if (this.isBelowHalf) return true;
     const own = this.#byUser.get(userId);
     if (own === undefined) return true;
     const parts = 2 * this.#byUser.size;

@@ -65,9 +65,11 @@ export class Intake {
     if (all.isTooMuch) this.#handBack();
   }
 
-  /** How many messages of each of an endpoint's lanes should be in the stream. */
-  laneDepthOf(webhookId: WebhookId): number {
-    return laneDepth(this.actors.find(webhookId)?.lastStepMs, this.#options.endpoints.maxInFlight(webhookId));
+  /** How many messages of a lane should wait for its endpoint here, and how many do. Retries that are not due are elsewhere. */
+  laneOf(webhookId: WebhookId, priority: Priority): { depth: number; waiting: number } {
+    const actor = this.actors.find(webhookId);
+    const depth = laneDepth(actor?.lastStepMs, this.#options.endpoints.maxInFlight(webhookId));
+    return { depth, waiting: actor?.mailbox.sizeOf(priority) ?? 0 };
   }
 
   /** Begins to give a partition back: what waits, and what still comes, is set aside. What is in flight ends by itself. */
@@ -144,7 +146,7 @@ export class Intake {
     this.#handBackAgainAt = now + HAND_BACK_PAUSE_MS;
     const actorsOf = Map.groupBy(this.actors.cells(), ({ key }) => key.userId);
     const waitingOf = new Map([...actorsOf].map(([userId, actors]) => [userId, waitingIn(actors)]));
-    const excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + HELD_MESSAGES_MAX * HAND_BACK_SHARE;
+    const excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + Math.ceil(all.count * HAND_BACK_SHARE);
     const level = levelThatFrees(excess, [...waitingOf.values()]);
     let deliveries = 0;
     for (const [userId, actors] of actorsOf) {

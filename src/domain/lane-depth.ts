@@ -1,5 +1,5 @@
-// How many deliveries of one endpoint and priority refill keeps in the stream: as many as keep the endpoint busy until it
-// looks again. More would only lie in a worker's memory, and would have to be handed back when that is full.
+// How many deliveries of one endpoint and priority refill lets wait in a worker: as many as keep the endpoint busy until
+// it looks again. More would only lie in memory, and would have to be handed back when that is full.
 
 import { REFILL_AHEAD_MS, STREAM_MESSAGES_PER_SUBJECT_MAX } from "./limits.ts";
 

@@ -35,7 +35,7 @@ export const RECONCILE_ROWS_MAX = 500;
 /** How often the owner of a partition looks for rows that are due. */
 export const SWEEP_INTERVAL_MS = 1_000;
 
-/** Refill keeps as much of a lane in the stream as its endpoint serves in this time: a few sweeps' worth. */
+/** Refill lets as much of a lane wait in a worker as its endpoint serves in this time: a few sweeps' worth. */
 export const REFILL_AHEAD_MS = 4_000;
 
 /** Rows that one transaction of a mass change (cancel, expiry) touches: longer ones hold others up for seconds. */
@@ -45,7 +45,7 @@ export const MASS_CHANGE_ROWS_MAX = 1_000;
 export const RESULTS_WAITING_MAX = 2_000;
 export const RESULTS_BATCH_MAX = 500;
 
-/** Messages and bytes that one worker holds; above, the tails of the longest mailboxes go back to the table. */
+/** Messages and bytes that one worker holds; above, the users with most hand the tails of their mailboxes back. */
 export const HELD_MESSAGES_MAX = 20_000;
 export const HELD_BYTES_MAX = 64 * 1024 * 1024;
 

@@ -1,10 +1,10 @@
 // The way in: arrivals that come together share a statement, and nobody waits behind another account's burst.
 //
-//   prompt   everybody, up to a few arrivals of one account at a time
-//   bulk     what an account has beyond those: a burst
-//   wide     accounts with many webhooks: each of their events is many rows
+//   prompt   accounts with few arrivals at a time
+//   wide     the same, of accounts with many webhooks: each of their events is many rows
+//   bulk     accounts with many arrivals at a time: a burst. Those of wide accounts among themselves
 //
-// Bulk and wide arrivals go in among themselves, one statement at a time, and give way while others are there.
+// Only bursts give way while others are there, one statement at a time.
 
 import type { UserId } from "../domain/ids.ts";
 import { Batcher } from "../lib/batcher.ts";
@@ -21,8 +21,8 @@ const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
 const GROUPS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
-/** Arrivals of one account that may wait among everybody else's; more of them are a burst. */
-const PROMPT_PER_USER_MAX = 8;
+/** With more arrivals than this at once an account has a burst, and for a while after. */
+const ARRIVALS_PER_USER_MAX = 8;
 const BURST_REMEMBERED_MS = 2_000;
 const BURSTS_MAX = 10_000;
 
@@ -40,10 +40,11 @@ type Settled<Result> = PromiseSettledResult<Result>;
 export class Entrance<Arrival, Result> {
   readonly #options: EntranceOptions<Arrival, Result>;
   readonly #prompt: Batcher<Arrival, Settled<Result>>;
-  readonly #bulk: Batcher<Arrival, Settled<Result>>;
   readonly #wide: Batcher<Arrival, Settled<Result>>;
-  readonly #promptByUser = new Map<UserId, number>();
-  /** Accounts that have had more than their places lately: what they have in `prompt` is no reason to give way. */
+  readonly #bulk: Batcher<Arrival, Settled<Result>>;
+  readonly #wideBulk: Batcher<Arrival, Settled<Result>>;
+  /** Accounts with arrivals that have no answer yet. */
+  readonly #arrivals = new Map<UserId, number>();
   readonly #bursting: TtlCache<UserId, true>;
 
   constructor(options: EntranceOptions<Arrival, Result>) {
@@ -54,38 +55,35 @@ export class Entrance<Arrival, Result> {
     const run = (group: readonly Arrival[]) => this.#accept(group);
     const restMs = (tookMs: number) => giveWay.restMs(tookMs);
     this.#prompt = new Batcher({ ...bounds, run, sizeMax: GROUP_MAX, inFlightMax: GROUPS_IN_FLIGHT_MAX });
+    this.#wide = new Batcher({ ...bounds, run, sizeMax: WIDE_GROUP_MAX, inFlightMax: GROUPS_IN_FLIGHT_MAX });
     this.#bulk = new Batcher({ ...bounds, run, sizeMax: BULK_GROUP_MAX, inFlightMax: 1, restMs });
-    this.#wide = new Batcher({ ...bounds, run, sizeMax: WIDE_GROUP_MAX, inFlightMax: 1, restMs });
+    this.#wideBulk = new Batcher({ ...bounds, run, sizeMax: WIDE_GROUP_MAX, inFlightMax: 1, restMs });
   }
 
   /** `isWide`: one event of this account makes many deliveries. */
   async add(userId: UserId, isWide: boolean, arrival: Arrival): Promise<Result> {
-    const settled = await this.#enter(userId, isWide, arrival);
-    if (settled.status === "rejected") throw settled.reason;
-    return settled.value;
+    const arrivals = (this.#arrivals.get(userId) ?? 0) + 1;
+    this.#arrivals.set(userId, arrivals);
+    if (arrivals > ARRIVALS_PER_USER_MAX) this.#bursting.set(userId, true);
+    try {
+      const settled = await this.#enter(this.#bursting.get(userId) === true, isWide, arrival);
+      if (settled.status === "rejected") throw settled.reason;
+      return settled.value;
+    } finally {
+      const left = (this.#arrivals.get(userId) ?? 1) - 1;
+      if (left === 0) this.#arrivals.delete(userId);
+      else this.#arrivals.set(userId, left);
+    }
   }
 
   async drain(): Promise<void> {
-    await Promise.all([this.#prompt.drain(), this.#bulk.drain(), this.#wide.drain()]);
+    await Promise.all([this.#prompt, this.#wide, this.#bulk, this.#wideBulk].map((batcher) => batcher.drain()));
   }
 
-  #enter(userId: UserId, isWide: boolean, arrival: Arrival): Promise<Settled<Result>> {
-    const waiting = this.#promptByUser.get(userId) ?? 0;
-    if (!isWide && waiting < PROMPT_PER_USER_MAX) return this.#enterPrompt(userId, waiting, arrival);
-    this.#bursting.set(userId, true);
-    return (isWide ? this.#wide : this.#bulk).add(arrival);
-  }
-
-  async #enterPrompt(userId: UserId, waiting: number, arrival: Arrival): Promise<Settled<Result>> {
-    if (this.#bursting.get(userId) === undefined) this.#options.giveWay.othersAreThere();
-    this.#promptByUser.set(userId, waiting + 1);
-    try {
-      return await this.#prompt.add(arrival);
-    } finally {
-      const left = (this.#promptByUser.get(userId) ?? 1) - 1;
-      if (left === 0) this.#promptByUser.delete(userId);
-      else this.#promptByUser.set(userId, left);
-    }
+  #enter(isBurst: boolean, isWide: boolean, arrival: Arrival): Promise<Settled<Result>> {
+    if (isBurst) return (isWide ? this.#wideBulk : this.#bulk).add(arrival);
+    this.#options.giveWay.othersAreThere();
+    return (isWide ? this.#wide : this.#prompt).add(arrival);
   }
 
   /** A value that Postgres refuses must not fail the others: then each arrival has a statement, and an end, of its own. */

@@ -9,8 +9,7 @@ const OTHERS_REMEMBERED_MS = 1_000;
 /** A process that is served later than this shares its processor with too much. */
 const LATE_MS = 2.5;
 const ADJUST_INTERVAL_MS = 100;
-/** Rest for each millisecond of work, at most. */
-/** Where it begins when others appear. */
+/** Rest for each millisecond of work: when others appear, and at most. */
 const RATIO_START = 3;
 const RATIO_MAX = 16;
 /** A batch of a thousand subscribers is some dozens of pieces, and its caller waits for all of them. */

@@ -1,5 +1,5 @@
 // Moves what is due and waits in the table into the stream, lane by lane, as room appears. Every owned partition is
-// swept about once a second; a lane with a known backlog is filled again as soon as half of what should be in the stream has left it.
+// swept about once a second; a lane with a known backlog is filled again as soon as half of what should wait for its endpoint is gone.
 
 import type { Database } from "../db/database.ts";
 import {
@@ -13,7 +13,7 @@ import {
   setBacklog,
   type UsersLane,
 } from "../db/waiting.ts";
-import type { DeliveryId, UserId, WebhookId } from "../domain/ids.ts";
+import type { DeliveryId, UserId } from "../domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
@@ -39,8 +39,8 @@ export type RefillOptions = {
   observe: Observe;
   /** In this worker's hands: its row may still look as if it waited. */
   isHeld: (deliveryId: DeliveryId) => boolean;
-  /** How many messages of each of an endpoint's lanes should be in the stream. */
-  depthOf: (webhookId: WebhookId) => number;
+  /** How many messages of a lane should wait in this worker for their turn, and how many do. */
+  laneOf: (lane: Lane) => { depth: number; waiting: number };
   /** False while this worker holds so much that nothing more of this user's should come in. */
   hasAppetite: (userId: UserId) => boolean;
   /** How long to leave backlogs alone after `tookMs` of work for them, milliseconds: others may need the machine. */
@@ -110,10 +110,11 @@ export class Refill implements Service {
     return this.#backlogsByUser.has(userId);
   }
 
-  /** So many messages of it are in the stream: it is filled again when that is half of what should be. */
+  /** So many messages of it are in the stream. It is filled again when half of what should wait for its turn has had it. */
   #hasInStream(backlog: Backlog, inStream: number): void {
     backlog.inStream = inStream;
-    if (inStream > this.#options.depthOf(backlog.webhookId) / 2) return;
+    const { depth, waiting } = this.#options.laneOf(backlog);
+    if (waiting > depth / 2 || inStream >= STREAM_MESSAGES_PER_SUBJECT_MAX) return;
     const low = this.#low.get(backlog.userId);
     if (low === undefined) this.#low.set(backlog.userId, new Set([backlog]));
     else low.add(backlog);
@@ -140,7 +141,9 @@ export class Refill implements Service {
     const { database, link, hasAppetite } = this.#options;
     const connection = link.connection;
     if (connection === undefined) return;
-    for (const lane of await database.run(() => listBacklogs(database.sql, partition))) {
+    const marked = await database.run(() => listBacklogs(database.sql, partition));
+    if (!this.#owned.has(partition)) return;
+    for (const lane of marked) {
       if (!this.#backlogs.has(keyOf(lane))) this.#noteBacklog(partition, lane, STREAM_MESSAGES_PER_SUBJECT_MAX);
     }
     const after = this.#owned.get(partition);
@@ -191,24 +194,31 @@ export class Refill implements Service {
     }
   }
 
-  /** Some backlogs of one partition and of the user whose turn it is, of those with appetite. */
+  /** Backlogs of one partition, in turns of a few from each user with appetite. Who has had a turn goes to the end of the line. */
   #takeLow(): Backlog[] {
+    const perUser = Math.ceil(FILL_LANES_MAX / Math.max(this.#low.size, 1));
+    const chosen: Backlog[] = [];
     for (const [userId, low] of this.#low) {
-      const [first] = low;
-      if (first === undefined) this.#low.delete(userId);
-      if (first === undefined || !this.#options.hasAppetite(userId)) continue;
-      const chosen = [...low].filter(({ partition }) => partition === first.partition).slice(0, FILL_LANES_MAX);
-      for (const backlog of chosen) low.delete(backlog);
-      // To the end of the line, or out of it.
+      if (low.size === 0) this.#low.delete(userId);
+      if (chosen.length >= FILL_LANES_MAX) break;
+      if (low.size === 0 || !this.#options.hasAppetite(userId)) continue;
+      const own: Backlog[] = [];
+      for (const backlog of low) {
+        if (own.length === perUser) break;
+        if (backlog.partition === (chosen[0] ?? own[0] ?? backlog).partition) own.push(backlog);
+      }
+      if (own.length === 0) continue;
+      for (const backlog of own) low.delete(backlog);
       this.#low.delete(userId);
       if (low.size > 0) this.#low.set(userId, low);
-      return chosen;
+      chosen.push(...own);
     }
-    return [];
+    return chosen;
   }
 
   #withRoom(lane: UsersLane, inStream: number): OpenLane {
-    return { ...lane, inStream, room: this.#options.depthOf(lane.webhookId) - inStream };
+    const { depth, waiting } = this.#options.laneOf(lane);
+    return { ...lane, inStream, room: Math.min(depth - waiting, STREAM_MESSAGES_PER_SUBJECT_MAX - inStream) };
   }
 
   /** Reads the oldest due rows of each lane, at most its room, and publishes them in that order. */
@@ -247,7 +257,9 @@ export class Refill implements Service {
     due: readonly DueRow[],
     stored: readonly DueRow[],
   ): Promise<void> {
-    const inStream = lane.inStream + stored.length;
+    if (!this.#owned.has(partition)) return;
+    // Messages may have left meanwhile.
+    const inStream = (this.#backlogs.get(keyOf(lane))?.inStream ?? lane.inStream) + stored.length;
     if (due.length >= lane.room) {
       const isNew = !this.#backlogs.has(keyOf(lane));
       const backlog = this.#noteBacklog(partition, lane, inStream);

@@ -51,9 +51,9 @@ export class Publisher {
     const connection = this.#link.connection;
     if (connection === undefined) return failed("not connected to NATS");
     if (this.#waiting.size >= PUBLISHES_OUTSTANDING_MAX) return failed("too many publishes outstanding");
-    this.#subscribe(connection);
     const number = String((this.#last += 1));
     try {
+      this.#subscribe(connection);
       connection.publish(subjectOf(message), message.payload, {
         headers: headersOf(message),
         reply: `${this.#inbox}.${number}`,
@@ -69,12 +69,12 @@ export class Publisher {
 
   #subscribe(connection: NatsConnection): void {
     if (this.#subscribed === connection) return;
-    this.#subscribed = connection;
     connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
         if (error === null) this.#receive(message);
       },
     });
+    this.#subscribed = connection;
   }
 
   #receive(message: Msg): void {

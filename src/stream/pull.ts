@@ -195,7 +195,10 @@ class AckHandle implements Handle {
 /** A message's headers as they came. The client keeps the bytes; its own `headers` reads all of them one by one. */
 export function headerBlockOf(message: Msg): string {
   const { _rdata: bytes, _msg: lengths } = message as Msg & { _rdata?: Uint8Array; _msg?: { hdr: number } };
-  if (bytes === undefined || lengths === undefined) throw new Error("the NATS client keeps messages in another form");
+  // Another release of the client may keep them in another form.
+  if (bytes === undefined || lengths === undefined) {
+    return [...(message.headers ?? [])].map(([name, [value]]) => `\r\n${name}: ${value}`).join("") + "\r\n";
+  }
   return lengths.hdr > 0 ? decoder.decode(bytes.subarray(0, lengths.hdr)) : "";
 }
 

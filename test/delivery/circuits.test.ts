@@ -1,7 +1,7 @@
 // Gates in memory, against what the table says.
 
 import { describe, expect, test } from "bun:test";
-import { type CircuitChange, Circuits } from "../../src/delivery/circuits.ts";
+import { type CircuitChange, Circuits, type StoredCircuit } from "../../src/delivery/circuits.ts";
 import { CLOSED } from "../../src/domain/circuit.ts";
 import type { WebhookId } from "../../src/domain/ids.ts";
 import { ENDPOINT_FAILING_MAX_MS } from "../../src/domain/limits.ts";
@@ -30,8 +30,11 @@ function started() {
   const fail = (times: number) => {
     for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500));
   };
-  return { clock, circuits, saved, fail };
+  const load = (stored: StoredCircuit, askedAt = clock.monotonic()) => circuits.load(webhook, stored, askedAt);
+  return { clock, circuits, saved, fail, load };
 }
+
+const WELL: StoredCircuit = { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null };
 
 describe("a gate", () => {
   test("is open for an endpoint of which nothing is known, and writes nothing while all is well", () => {
@@ -66,8 +69,8 @@ describe("a gate", () => {
   });
 
   test("of the table holds for a worker that has just taken the partition over", () => {
-    const { clock, circuits } = started();
-    circuits.load(webhook, {
+    const { clock, circuits, load } = started();
+    load({
       circuit: { isOpen: true, failures: 9, openings: 3 },
       gateOpensInMs: 500,
       failingForMs: 1_000,
@@ -83,22 +86,32 @@ describe("a gate", () => {
   });
 
   test("failures in a row are not forgotten when the settings are read again", () => {
-    const { circuits, fail } = started();
+    const { circuits, fail, load } = started();
     fail(4);
-    circuits.load(webhook, { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null });
+    load(WELL);
     fail(1);
     expect(circuits.ask(webhook)).toBe("shut");
   });
 
   test("a webhook that was switched on again begins anew", () => {
-    const { circuits, clock, fail } = started();
+    const { circuits, clock, fail, load } = started();
     fail(5);
     return Promise.resolve().then(async () => {
       await Promise.resolve();
       clock.advance(0);
-      circuits.load(webhook, { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null });
+      load(WELL);
       expect(circuits.ask(webhook)).toBe("open");
     });
+  });
+
+  test("a reading that was asked for before a change was written does not undo it", async () => {
+    const { circuits, clock, fail, load } = started();
+    const askedAt = clock.monotonic();
+    clock.advance(1);
+    fail(5);
+    for (let turn = 0; turn < 5; turn += 1) await Promise.resolve();
+    load(WELL, askedAt);
+    expect(circuits.ask(webhook)).toBe("shut");
   });
 
   test("nothing but failures for days is hopeless", () => {

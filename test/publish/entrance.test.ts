@@ -41,21 +41,40 @@ test("what an account has beyond its places among everybody's goes in apart", as
   expect(groups).toHaveLength(2);
   expect(groups.find((group) => group.includes("o"))).toHaveLength(9);
   expect(groups.find((group) => !group.includes("o"))).toHaveLength(22);
+  for (const { end } of statements) end();
+  await linger();
+  entered.add(user("bursting"), false, "one more").catch(() => {});
+  entered.add(user("other"), false, "p").catch(() => {});
+  await linger();
+  expect(statements.slice(2).map(({ group }) => group)).toEqual(expect.arrayContaining([["p"], ["one more"]]));
 });
 
-test("wide accounts' events go in by few, one statement at a time, and rest while others are there and it is late", async () => {
-  const { clock, giveWay, entered, statements, linger } = entrance(50);
-  for (let n = 0; n < 10; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
+test("a wide account's single event waits for nobody's burst", async () => {
+  const { entered, statements, linger } = entrance(50);
+  for (let n = 0; n < 30; n += 1) entered.add(user("bursting"), true, `b${n}`).catch(() => {});
   await linger();
-  expect(statements.map(({ group }) => group.length)).toEqual([5]);
+  // The first eight were no burst yet, in two statements; a third is the burst's.
+  expect(statements).toHaveLength(3);
+  for (const { group, end } of statements) if (!group.includes("b8")) end();
+  entered.add(user("other"), true, "o").catch(() => {});
+  await linger();
+  expect(statements.slice(3).map(({ group }) => group)).toEqual([["o"]]);
+});
+
+test("a burst goes in one statement at a time, and rests while others are there and it is late", async () => {
+  const { clock, giveWay, entered, statements, linger } = entrance(50);
+  for (let n = 0; n < 30; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
+  await linger();
+  const ofBurst = () => statements.filter(({ group }) => group.some((one) => Number(one.slice(1)) >= 8));
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([5]);
   giveWay.othersAreThere();
   clock.advance(10);
-  statements[0]?.end();
+  for (const { end } of statements) end();
   await linger();
-  expect(statements).toHaveLength(1);
+  expect(ofBurst()).toHaveLength(1);
   clock.advance(100);
   await linger();
-  expect(statements.map(({ group }) => group.length)).toEqual([5, 5]);
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([5, 5]);
 });
 
 test("a value that is refused fails its own arrival alone", async () => {
