@@ -69,8 +69,12 @@ export class Attempts {
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
-    this.#tellEndpoint(endpoint as Endpoint, outcome);
-    this.end(held, { kind: "attempted", outcome });
+    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome);
+    if (hopeless === undefined) return this.end(held, { kind: "attempted", outcome });
+    // Disabling cancels what is pending, so this attempt's result is recorded first.
+    const { endpoints } = this.#options;
+    endpoints.shut(endpoint as Endpoint);
+    this.end(held, { kind: "attempted", outcome }, () => endpoints.disable(endpoint as Endpoint, hopeless));
   }
 
   /** Resolves when everything begun has been recorded and answered for. */
@@ -100,23 +104,27 @@ export class Attempts {
     });
   }
 
-  #tellEndpoint(endpoint: Endpoint, outcome: Outcome): void {
-    const { circuits, endpoints } = this.#options;
-    const verdict = circuits.tell(endpoint.webhookId, outcome);
-    if (outcome.kind === "gone") endpoints.disable(endpoint, "the receiver answered 410 Gone");
-    else if (verdict === "hopeless") endpoints.disable(endpoint, "no attempt has succeeded for 5 days");
+  /** Why the webhook should be disabled; undefined: it should not. */
+  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome): string | undefined {
+    const verdict = this.#options.circuits.tell(webhookId, outcome);
+    if (outcome.kind === "gone") return "the receiver answered 410 Gone";
+    return verdict === "hopeless" ? "no attempt has succeeded for 5 days" : undefined;
   }
 
   /** Settles in the background: a turn's end holds nobody up. */
-  end(held: Held, turn: Turn): void {
+  end(held: Held, turn: Turn, whenSettled?: () => void): void {
     const { retrySchedule, random, log } = this.#options;
     const decision = decide(held, turn, retrySchedule, random);
     this.#unsettled += 1;
-    if (decision.result === null) this.#settle(held, decision, true);
+    const settle = (isRecorded: boolean): void => {
+      this.#settle(held, decision, isRecorded);
+      whenSettled?.();
+    };
+    if (decision.result === null) settle(true);
     else {
       log.record(decision.result).then(
-        (error) => this.#settle(held, decision, error === undefined),
-        () => this.#settle(held, decision, false),
+        (error) => settle(error === undefined),
+        () => settle(false),
       );
     }
     this.#observe(held, turn, decision);

@@ -75,9 +75,12 @@ export class EndpointCache implements Endpoints {
     this.#entries.delete(webhookId);
   }
 
-  disable(endpoint: Endpoint, reason: string): void {
+  shut(endpoint: Endpoint): void {
     this.#changes += 1;
     this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
+  }
+
+  disable(endpoint: Endpoint, reason: string): void {
     this.#background("disable webhook", this.#disable(endpoint, reason));
   }
 

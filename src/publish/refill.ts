@@ -1,5 +1,6 @@
 // Moves what is due and waits in the table into the stream, lane by lane, as room appears. Every owned partition is
-// swept about once a second; a lane with a known backlog is filled again as soon as half of what should wait for its endpoint is gone.
+// swept about once a second; a lane with a known backlog is filled again as soon as half of what should wait for its
+// endpoint is gone.
 
 import type { Database } from "../db/database.ts";
 import {
@@ -22,14 +23,13 @@ import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 import type { NatsLink } from "../stream/connection.ts";
 import { countLanes } from "../stream/inspect.ts";
+import { type Backlog, Backlogs, keyOf } from "./backlogs.ts";
 import type { Outgoing } from "./outgoing.ts";
 
 /** Lanes walked over in one sweep of one partition; the next sweep goes on behind them. */
 const SWEEP_LANES_MAX = 1_000;
 /** Lanes read in one statement: bounds what one answer holds in memory. */
 const FILL_LANES_MAX = 20;
-/** Bookmarks skip what was handed back meanwhile: after this a lane is read from its beginning again. */
-const BOOKMARK_MS = 30_000;
 
 export type RefillOptions = {
   database: Database;
@@ -47,15 +47,6 @@ export type RefillOptions = {
   restMs: (tookMs: number) => number;
 };
 
-/** A lane that has more due than the stream takes. */
-type Backlog = UsersLane & {
-  partition: Partition;
-  /** Messages of it in the stream, as far as we know. */
-  inStream: number;
-  bookmark: Bookmark | undefined;
-  bookmarkSince: number;
-};
-
 /** A lane with so many messages in the stream, and room for more. */
 type OpenLane = UsersLane & LaneRoom & { inStream: number };
 
@@ -64,17 +55,14 @@ export class Refill implements Service {
   readonly #options: RefillOptions;
   /** Owned partitions, each with the lane behind which its next sweep starts. */
   readonly #owned = new Map<Partition, Lane | undefined>();
-  readonly #backlogs = new Map<string, Backlog>();
-  /** How many of them each user has. */
-  readonly #backlogsByUser = new Map<UserId, number>();
-  /** Backlogs of which little is in the stream, by user: users take turns. */
-  readonly #low = new Map<UserId, Set<Backlog>>();
+  readonly #backlogs: Backlogs;
   readonly #running: Promise<void>[] = [];
   #wakeLow: (() => void) | undefined;
   #stopped = false;
 
   constructor(options: RefillOptions) {
     this.#options = options;
+    this.#backlogs = new Backlogs(options.clock);
   }
 
   start(): Promise<void> {
@@ -94,12 +82,12 @@ export class Refill implements Service {
 
   disown(partition: Partition): void {
     this.#owned.delete(partition);
-    for (const backlog of this.#backlogs.values()) if (backlog.partition === partition) this.#forget(backlog);
+    for (const backlog of this.#backlogs.ofPartition(partition)) this.#backlogs.forget(backlog);
   }
 
   /** A message of this lane has left the stream. `isHandedBack`: its row waits again, due as before. */
   messageLeft(lane: Lane, isHandedBack: boolean): void {
-    const backlog = this.#backlogs.size === 0 ? undefined : this.#backlogs.get(keyOf(lane));
+    const backlog = this.#backlogs.isEmpty ? undefined : this.#backlogs.get(lane);
     if (backlog === undefined) return;
     if (isHandedBack) backlog.bookmark = undefined;
     this.#hasInStream(backlog, backlog.inStream - 1);
@@ -107,7 +95,7 @@ export class Refill implements Service {
 
   /** Whether some of this user's lanes have more due than the stream takes. */
   hasBacklog(userId: UserId): boolean {
-    return this.#backlogsByUser.has(userId);
+    return this.#backlogs.hasUser(userId);
   }
 
   /** So many messages of it are in the stream. It is filled again when half of what should wait for its turn has had it. */
@@ -115,9 +103,7 @@ export class Refill implements Service {
     backlog.inStream = inStream;
     const { depth, waiting } = this.#options.laneOf(backlog);
     if (waiting > depth / 2 || inStream >= STREAM_MESSAGES_PER_SUBJECT_MAX) return;
-    const low = this.#low.get(backlog.userId);
-    if (low === undefined) this.#low.set(backlog.userId, new Set([backlog]));
-    else low.add(backlog);
+    this.#backlogs.isLow(backlog);
     this.#wakeLow?.();
   }
 
@@ -144,7 +130,7 @@ export class Refill implements Service {
     const marked = await database.run(() => listBacklogs(database.sql, partition));
     if (!this.#owned.has(partition)) return;
     for (const lane of marked) {
-      if (!this.#backlogs.has(keyOf(lane))) this.#noteBacklog(partition, lane, STREAM_MESSAGES_PER_SUBJECT_MAX);
+      this.#backlogs.ensure(partition, lane, STREAM_MESSAGES_PER_SUBJECT_MAX);
     }
     const after = this.#owned.get(partition);
     const lanes = await database.run(() => listWaitingLanes(database.sql, partition, after, SWEEP_LANES_MAX));
@@ -158,7 +144,7 @@ export class Refill implements Service {
     const withRoom: OpenLane[] = [];
     for (const lane of lanes) {
       const inStream = counts.get(keyOf(lane)) ?? 0;
-      const backlog = this.#backlogs.get(keyOf(lane));
+      const backlog = this.#backlogs.get(lane);
       if (backlog === undefined) withRoom.push(this.#withRoom(lane, inStream));
       else this.#hasInStream(backlog, inStream);
     }
@@ -172,7 +158,7 @@ export class Refill implements Service {
   async #fillLowForever(): Promise<void> {
     const { clock, observe, restMs } = this.#options;
     while (!this.#stopped) {
-      const chosen = this.#takeLow();
+      const chosen = this.#backlogs.takeLow(FILL_LANES_MAX, this.#options.hasAppetite);
       const [first] = chosen;
       if (first === undefined) {
         await new Promise<void>((resolve) => {
@@ -194,28 +180,6 @@ export class Refill implements Service {
     }
   }
 
-  /** Backlogs of one partition, in turns of a few from each user with appetite. Who has had a turn goes to the end of the line. */
-  #takeLow(): Backlog[] {
-    const perUser = Math.ceil(FILL_LANES_MAX / Math.max(this.#low.size, 1));
-    const chosen: Backlog[] = [];
-    for (const [userId, low] of this.#low) {
-      if (low.size === 0) this.#low.delete(userId);
-      if (chosen.length >= FILL_LANES_MAX) break;
-      if (low.size === 0 || !this.#options.hasAppetite(userId)) continue;
-      const own: Backlog[] = [];
-      for (const backlog of low) {
-        if (own.length === perUser) break;
-        if (backlog.partition === (chosen[0] ?? own[0] ?? backlog).partition) own.push(backlog);
-      }
-      if (own.length === 0) continue;
-      for (const backlog of own) low.delete(backlog);
-      this.#low.delete(userId);
-      if (low.size > 0) this.#low.set(userId, low);
-      chosen.push(...own);
-    }
-    return chosen;
-  }
-
   #withRoom(lane: UsersLane, inStream: number): OpenLane {
     const { depth, waiting } = this.#options.laneOf(lane);
     return { ...lane, inStream, room: Math.min(depth - waiting, STREAM_MESSAGES_PER_SUBJECT_MAX - inStream) };
@@ -224,7 +188,7 @@ export class Refill implements Service {
   /** Reads the oldest due rows of each lane, at most its room, and publishes them in that order. */
   async #fill(partition: Partition, lanes: readonly OpenLane[]): Promise<void> {
     const { database } = this.#options;
-    const asked = lanes.map((lane) => ({ ...lane, after: this.#bookmarkOf(lane) }));
+    const asked = lanes.map((lane) => ({ ...lane, after: this.#backlogs.bookmarkOf(lane) }));
     const rows = await database.run(() => listDue(database.sql, partition, asked));
     const byLane = Map.groupBy(rows, keyOf);
     await Promise.all(
@@ -259,17 +223,18 @@ export class Refill implements Service {
   ): Promise<void> {
     if (!this.#owned.has(partition)) return;
     // Messages may have left meanwhile.
-    const inStream = (this.#backlogs.get(keyOf(lane))?.inStream ?? lane.inStream) + stored.length;
+    const inStream = (this.#backlogs.get(lane)?.inStream ?? lane.inStream) + stored.length;
     if (due.length >= lane.room) {
-      const isNew = !this.#backlogs.has(keyOf(lane));
-      const backlog = this.#noteBacklog(partition, lane, inStream);
+      const isNew = this.#backlogs.get(lane) === undefined;
+      const backlog = this.#backlogs.ensure(partition, lane, inStream);
+      backlog.inStream = inStream;
       const last = stored.at(-1)?.bookmark;
       if (last !== undefined) backlog.bookmark = last;
       if (stored.length < due.length) backlog.inStream = STREAM_MESSAGES_PER_SUBJECT_MAX;
       if (isNew) await this.#markBacklog(lane, true);
       return;
     }
-    const backlog = this.#backlogs.get(keyOf(lane));
+    const backlog = this.#backlogs.get(lane);
     if (backlog === undefined) return;
     backlog.inStream = inStream;
     // Nothing more behind the bookmark; what was handed back before it is read next time.
@@ -277,57 +242,20 @@ export class Refill implements Service {
     else if (stored.length === due.length) await this.#clearBacklog(backlog);
   }
 
-  #bookmarkOf(lane: Lane): Bookmark | undefined {
-    const backlog = this.#backlogs.get(keyOf(lane));
-    if (backlog === undefined) return undefined;
-    const now = this.#options.clock.monotonic();
-    if (now - backlog.bookmarkSince > BOOKMARK_MS) {
-      backlog.bookmark = undefined;
-      backlog.bookmarkSince = now;
-    }
-    return backlog.bookmark;
-  }
-
-  #noteBacklog(partition: Partition, { webhookId, priority, userId }: UsersLane, inStream: number): Backlog {
-    const key = keyOf({ webhookId, priority });
-    let backlog = this.#backlogs.get(key);
-    if (backlog === undefined) {
-      const bookmarkSince = this.#options.clock.monotonic();
-      backlog = { partition, webhookId, priority, userId, inStream, bookmark: undefined, bookmarkSince };
-      this.#backlogs.set(key, backlog);
-      this.#backlogsByUser.set(userId, (this.#backlogsByUser.get(userId) ?? 0) + 1);
-    }
-    backlog.inStream = inStream;
-    return backlog;
-  }
-
   async #clearBacklogsBut(partition: Partition, present: ReadonlySet<string>): Promise<void> {
-    for (const [key, backlog] of this.#backlogs) {
-      if (backlog.partition === partition && !present.has(key)) await this.#clearBacklog(backlog);
+    for (const backlog of this.#backlogs.ofPartition(partition)) {
+      if (!present.has(keyOf(backlog))) await this.#clearBacklog(backlog);
     }
   }
 
   async #clearBacklog(backlog: Backlog): Promise<void> {
-    this.#forget(backlog);
+    this.#backlogs.forget(backlog);
     await this.#markBacklog(backlog, false);
     this.#options.observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
-  }
-
-  #forget(backlog: Backlog): void {
-    const { userId } = backlog;
-    if (!this.#backlogs.delete(keyOf(backlog))) return;
-    this.#low.get(userId)?.delete(backlog);
-    const left = (this.#backlogsByUser.get(userId) ?? 1) - 1;
-    if (left === 0) this.#backlogsByUser.delete(userId);
-    else this.#backlogsByUser.set(userId, left);
   }
 
   #markBacklog(lane: Lane, hasBacklog: boolean): Promise<void> {
     const { database } = this.#options;
     return database.run(() => setBacklog(database.sql, lane, hasBacklog));
   }
-}
-
-function keyOf({ webhookId, priority }: Lane): string {
-  return `${webhookId} ${priority}`;
 }
