@@ -21,8 +21,11 @@ const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
 const GROUPS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
-/** With more arrivals than this at once an account has a burst, and for a while after. */
-const ARRIVALS_PER_USER_MAX = 8;
+/**
+ * With more arrivals than this at once an account has a burst, and for a while after. A third of a group: busy accounts of
+ * a busy hour must not count as bursts, or they would all rest for each other.
+ */
+const ARRIVALS_PER_USER_MAX = 32;
 const BURST_REMEMBERED_MS = 2_000;
 const BURSTS_MAX = 10_000;
 

@@ -34,13 +34,13 @@ function entrance(lagMs = 0) {
 
 test("what an account has beyond its places among everybody's goes in apart", async () => {
   const { entered, statements, linger } = entrance();
-  for (let n = 0; n < 30; n += 1) entered.add(user("bursting"), false, `b${n}`).catch(() => {});
+  for (let n = 0; n < 60; n += 1) entered.add(user("bursting"), false, `b${n}`).catch(() => {});
   entered.add(user("other"), false, "o").catch(() => {});
   await linger();
   const groups = statements.map(({ group }) => group);
   expect(groups).toHaveLength(2);
-  expect(groups.find((group) => group.includes("o"))).toHaveLength(9);
-  expect(groups.find((group) => !group.includes("o"))).toHaveLength(22);
+  expect(groups.find((group) => group.includes("o"))).toHaveLength(33);
+  expect(groups.find((group) => !group.includes("o"))).toHaveLength(28);
   for (const { end } of statements) end();
   await linger();
   entered.add(user("bursting"), false, "one more").catch(() => {});
@@ -51,21 +51,30 @@ test("what an account has beyond its places among everybody's goes in apart", as
 
 test("a wide account's single event waits for nobody's burst", async () => {
   const { entered, statements, linger } = entrance(50);
-  for (let n = 0; n < 30; n += 1) entered.add(user("bursting"), true, `b${n}`).catch(() => {});
+  for (let n = 0; n < 60; n += 1) entered.add(user("bursting"), true, `b${n}`).catch(() => {});
   await linger();
-  // The first eight were no burst yet, in two statements; a third is the burst's.
-  expect(statements).toHaveLength(3);
-  for (const { group, end } of statements) if (!group.includes("b8")) end();
   entered.add(user("other"), true, "o").catch(() => {});
+  // The first thirty-two were no burst yet. The burst's own statement does not end at all.
+  for (let turn = 0; turn < 10; turn += 1) {
+    for (const { group, end } of statements) if (!group.includes("b32")) end();
+    await linger();
+  }
+  expect(statements.flatMap(({ group }) => group)).toContain("o");
+});
+
+test("many busy accounts at once are no bursts: nobody rests", async () => {
+  const { giveWay, entered, statements, linger } = entrance(50);
+  giveWay.othersAreThere();
+  for (let n = 0; n < 200; n += 1) entered.add(user(`busy ${n % 10}`), false, `${n}`).catch(() => {});
   await linger();
-  expect(statements.slice(3).map(({ group }) => group)).toEqual([["o"]]);
+  expect(statements.map(({ group }) => group.length)).toEqual([100, 100]);
 });
 
 test("a burst goes in one statement at a time, and rests while others are there and it is late", async () => {
   const { clock, giveWay, entered, statements, linger } = entrance(50);
-  for (let n = 0; n < 30; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
+  for (let n = 0; n < 60; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
   await linger();
-  const ofBurst = () => statements.filter(({ group }) => group.some((one) => Number(one.slice(1)) >= 8));
+  const ofBurst = () => statements.filter(({ group }) => group.some((one) => Number(one.slice(1)) >= 32));
   expect(ofBurst().map(({ group }) => group.length)).toEqual([5]);
   giveWay.othersAreThere();
   clock.advance(10);
