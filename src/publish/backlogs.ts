@@ -81,7 +81,7 @@ export class Backlogs {
     return backlog.bookmark;
   }
 
-  isLow(backlog: Backlog): void {
+  noteLow(backlog: Backlog): void {
     const low = this.#low.get(backlog.userId);
     if (low === undefined) this.#low.set(backlog.userId, new Set([backlog]));
     else low.add(backlog);

@@ -103,7 +103,7 @@ export class Refill implements Service {
     backlog.inStream = inStream;
     const { depth, waiting } = this.#options.laneOf(backlog);
     if (waiting > depth / 2 || inStream >= STREAM_MESSAGES_PER_SUBJECT_MAX) return;
-    this.#backlogs.isLow(backlog);
+    this.#backlogs.noteLow(backlog);
     this.#wakeLow?.();
   }
 
