@@ -48,10 +48,11 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const onPublished = (origin: "accept" | "refill") => published[origin](1);
   const outgoing = new Outgoing({ publisher, keeper, database, clock, observe, onPublished });
   const onAccepted = counters.counter("fairpost_events_accepted_total", labels);
-  const announcer = new Announcer({ outgoing, clock, observe, onAccepted });
   const accounts = new Accounts(database, clock);
   const lag = new LagMeter(clock);
   const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs });
+  const restMs = (tookMs: number) => giveWay.restMs(tookMs);
+  const announcer = new Announcer({ outgoing, clock, observe, onAccepted, restMs });
   const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });
   const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
   const cipher = createCipher(config.secretsKey);

@@ -44,7 +44,7 @@ export class EndpointCache implements Endpoints {
     this.#entries = new TtlCache({ clock, ttlMs: WEBHOOK_CACHE_MS, entriesMax: WEBHOOK_CACHE_ENTRIES_MAX });
     this.#loads = new Batcher({
       clock,
-      sizeMax: LOAD_BATCH_MAX,
+      sizeMax: () => LOAD_BATCH_MAX,
       lingerMs: 1,
       inFlightMax: LOADS_IN_FLIGHT_MAX,
       waitingMax: LOADS_WAITING_MAX,

@@ -44,7 +44,7 @@ export class Recorder implements DeliveryLog {
     const results = (inFlightMax: number): Batcher<Waiting, unknown> =>
       new Batcher({
         clock,
-        sizeMax: RESULTS_BATCH_MAX,
+        sizeMax: () => RESULTS_BATCH_MAX,
         lingerMs: RESULTS_LINGER_MS,
         inFlightMax,
         // Requests stop at RESULTS_WAITING_MAX; what was in flight then must still find a place.
@@ -55,7 +55,7 @@ export class Recorder implements DeliveryLog {
     this.#others = results(1);
     this.#checks = new Batcher({
       clock,
-      sizeMax: RESULTS_BATCH_MAX,
+      sizeMax: () => RESULTS_BATCH_MAX,
       lingerMs: CHECKS_LINGER_MS,
       inFlightMax: BATCHES_IN_FLIGHT_MAX,
       waitingMax: CHECKS_WAITING_MAX,

@@ -5,8 +5,8 @@ import { type Clock, sleep, type Timer } from "./clock.ts";
 
 export type BatcherOptions<Item, Result> = {
   clock: Clock;
-  /** Items of one call at the most. */
-  sizeMax: number;
+  /** Items of one call at the most; asked before each call. */
+  sizeMax: () => number;
   /** How long the first item of a batch waits for company, milliseconds. 0: until the end of this turn. */
   lingerMs: number;
   inFlightMax: number;
@@ -63,7 +63,7 @@ export class Batcher<Item, Result> {
 
   #pump(): void {
     if (this.#inFlight >= this.#options.inFlightMax) return;
-    if (this.#waiting.length >= this.#options.sizeMax) this.#flush();
+    if (this.#waiting.length >= this.#options.sizeMax()) this.#flush();
     else if (this.#timer === undefined && this.#waiting.length > 0) {
       this.#timer = this.#options.clock.after(this.#options.lingerMs, () => {
         this.#timer = undefined;
@@ -74,7 +74,7 @@ export class Batcher<Item, Result> {
 
   #flush(): void {
     while (this.#waiting.length > 0 && this.#inFlight < this.#options.inFlightMax) {
-      const batch = this.#waiting.splice(0, this.#options.sizeMax);
+      const batch = this.#waiting.splice(0, this.#options.sizeMax());
       this.#inFlight += 1;
       this.#inFlightItems += batch.length;
       void this.#call(batch).catch(() => {});

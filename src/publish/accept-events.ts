@@ -53,9 +53,14 @@ export class AcceptEvents implements Acceptance, Service {
       clock,
       giveWay,
       isFaultyValue,
-      accept: (group) => this.#acceptSubscribers(group),
+      accept: (group, canWait) => this.#acceptSubscribers(group, canWait),
     });
-    this.#events = new Entrance({ clock, giveWay, isFaultyValue, accept: (group) => this.#acceptEvents(group) });
+    this.#events = new Entrance({
+      clock,
+      giveWay,
+      isFaultyValue,
+      accept: (group, canWait) => this.#acceptEvents(group, canWait),
+    });
   }
 
   start(): Promise<void> {
@@ -106,21 +111,21 @@ export class AcceptEvents implements Acceptance, Service {
     return { id, userId: event.userId, type: event.type, priority, createdAt: new Date(created_at), payload };
   }
 
-  async #acceptSubscribers(group: readonly Arrival[]): Promise<CreatedSubscriber[]> {
+  async #acceptSubscribers(group: readonly Arrival[], canWait: boolean): Promise<CreatedSubscriber[]> {
     const { database, announcer, clock } = this.#options;
     const subscribers = group.map((arrival) => arrival.subscriber);
     const events = group.map((arrival) => arrival.event);
     const begunAt = clock.monotonic();
     const accepted = await database.run(() => acceptSubscribers(database.sql, subscribers, events));
-    announcer.announce(events, accepted, begunAt);
+    announcer.announce(events, accepted, { begunAt, canWait });
     return subscribers.map((subscriber) => createdOf(subscriber, accepted));
   }
 
-  async #acceptEvents(events: readonly EventRow[]): Promise<AcceptedEvent[]> {
+  async #acceptEvents(events: readonly EventRow[], canWait: boolean): Promise<AcceptedEvent[]> {
     const { database, announcer, clock } = this.#options;
     const begunAt = clock.monotonic();
     const accepted = await database.run(() => acceptEvents(database.sql, events));
-    announcer.announce(events, accepted, begunAt);
+    announcer.announce(events, accepted, { begunAt, canWait });
     const written = new Map(accepted.events.map((event) => [event.id, event]));
     return events.map(({ id }) => must(written.get(id)));
   }
@@ -140,7 +145,7 @@ export class AcceptEvents implements Acceptance, Service {
         return { events, result, accepted };
       }),
     );
-    announcer.announce(done.events, done.accepted, begunAt);
+    announcer.announce(done.events, done.accepted, { begunAt, canWait: false });
     return done.result as Result;
   }
 }

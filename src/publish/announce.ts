@@ -16,7 +16,12 @@ export type AnnounceOptions = {
   observe: Observe;
   /** So many events were accepted. */
   onAccepted: (events: number) => void;
+  /** How long publishing that can wait should rest after `tookMs` of it, milliseconds. */
+  restMs: (tookMs: number) => number;
 };
+
+/** `begunAt`: monotonic time before the statement. `canWait`: others go before its publishes, but for the first of them. */
+export type Announcement = { begunAt: number; canWait: boolean };
 
 export class Announcer {
   readonly #options: AnnounceOptions;
@@ -26,8 +31,8 @@ export class Announcer {
     this.#options = options;
   }
 
-  /** Call right after the commit; `begunAt`: monotonic time before the statement. */
-  announce(events: readonly EventRow[], accepted: Accepted, begunAt = this.#options.clock.monotonic()): void {
+  /** Call right after the commit. */
+  announce(events: readonly EventRow[], accepted: Accepted, announcement: Announcement): void {
     this.#options.onAccepted(accepted.events.length);
     const rows = new Map(events.map((event) => [event.id, event]));
     const written = new Map(accepted.events.map((event) => [event.id, event]));
@@ -54,7 +59,7 @@ export class Announcer {
         payload: event.payload,
       });
     }
-    this.#track(this.#publishAll(begunAt, messages));
+    this.#track(this.#publishAll(announcement, messages));
     for (const event of accepted.events) {
       const row = rows.get(event.id);
       if (row === undefined) continue;
@@ -74,13 +79,17 @@ export class Announcer {
   }
 
   /** In portions: an event with a thousand webhooks must not stop the process from answering others meanwhile. */
-  async #publishAll(begunAt: number, messages: readonly Message[]): Promise<void> {
-    const { clock } = this.#options;
+  async #publishAll({ begunAt, canWait }: Announcement, messages: readonly Message[]): Promise<void> {
+    const { clock, restMs } = this.#options;
     for (let at = 0; at < messages.length; at += PUBLISHED_AT_ONCE) {
-      if (at > 0) await sleep(clock, 0);
+      const startedAt = clock.monotonic();
       // A process that was frozen since then leaves the rows to refill, which may have published them already.
-      if (clock.monotonic() - begunAt > PUBLISH_DEADLINE_MS) return;
-      for (const message of messages.slice(at, at + PUBLISHED_AT_ONCE)) this.#track(this.#publish(message));
+      if (startedAt - begunAt > PUBLISH_DEADLINE_MS) return;
+      const portion = messages.slice(at, at + PUBLISHED_AT_ONCE).map((message) => this.#publish(message));
+      for (const publish of portion) this.#track(publish);
+      if (at + PUBLISHED_AT_ONCE >= messages.length) return;
+      if (canWait) await Promise.all(portion);
+      await sleep(clock, canWait ? restMs(clock.monotonic() - startedAt) : 0);
     }
   }
 

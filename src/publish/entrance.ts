@@ -16,6 +16,9 @@ const GROUP_MAX = 100;
 /** Fewer where rows must not stand behind thousands of somebody else's. */
 const BULK_GROUP_MAX = 50;
 const WIDE_GROUP_MAX = 5;
+/** While a burst gives way: few deliveries, so that each piece keeps the processors busy for a millisecond or two. */
+const BULK_PIECE_MAX = 4;
+const WIDE_PIECE_MAX = 1;
 /** How long the first of a group waits: a statement for seven costs Postgres a third per row of one for one. */
 const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
@@ -32,8 +35,8 @@ const BURSTS_MAX = 10_000;
 export type EntranceOptions<Arrival, Result> = {
   clock: Clock;
   giveWay: GiveWay;
-  /** Accepts arrivals in one statement: one result each, in their order. */
-  accept: (group: readonly Arrival[]) => Promise<readonly Result[]>;
+  /** Accepts arrivals in one statement: one result each, in their order. `canWait`: what follows from it gives way too. */
+  accept: (group: readonly Arrival[], canWait: boolean) => Promise<readonly Result[]>;
   /** The statement was refused because of a value in it. */
   isFaultyValue: (error: unknown) => boolean;
 };
@@ -55,12 +58,18 @@ export class Entrance<Arrival, Result> {
     const { clock, giveWay } = options;
     this.#bursting = new TtlCache({ clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
     const bounds = { clock, lingerMs: GROUP_LINGER_MS, waitingMax: WAITING_MAX };
-    const run = (group: readonly Arrival[]) => this.#accept(group);
-    const restMs = (tookMs: number) => giveWay.restMs(tookMs);
-    this.#prompt = new Batcher({ ...bounds, run, sizeMax: GROUP_MAX, inFlightMax: GROUPS_IN_FLIGHT_MAX });
-    this.#wide = new Batcher({ ...bounds, run, sizeMax: WIDE_GROUP_MAX, inFlightMax: GROUPS_IN_FLIGHT_MAX });
-    this.#bulk = new Batcher({ ...bounds, run, sizeMax: BULK_GROUP_MAX, inFlightMax: 1, restMs });
-    this.#wideBulk = new Batcher({ ...bounds, run, sizeMax: WIDE_GROUP_MAX, inFlightMax: 1, restMs });
+    const door = (sizeMax: () => number, canWait: boolean) => ({
+      ...bounds,
+      sizeMax,
+      run: (group: readonly Arrival[]) => this.#accept(group, canWait),
+    });
+    const resting = { inFlightMax: 1, restMs: (tookMs: number) => giveWay.restMs(tookMs) };
+    const bulkMax = () => (giveWay.isNeeded ? BULK_PIECE_MAX : BULK_GROUP_MAX);
+    const wideBulkMax = () => (giveWay.isNeeded ? WIDE_PIECE_MAX : WIDE_GROUP_MAX);
+    this.#prompt = new Batcher({ ...door(() => GROUP_MAX, false), inFlightMax: GROUPS_IN_FLIGHT_MAX });
+    this.#wide = new Batcher({ ...door(() => WIDE_GROUP_MAX, true), inFlightMax: GROUPS_IN_FLIGHT_MAX });
+    this.#bulk = new Batcher({ ...door(bulkMax, true), ...resting });
+    this.#wideBulk = new Batcher({ ...door(wideBulkMax, true), ...resting });
   }
 
   /** `isWide`: one event of this account makes many deliveries. */
@@ -90,13 +99,13 @@ export class Entrance<Arrival, Result> {
   }
 
   /** A value that Postgres refuses must not fail the others: then each arrival has a statement, and an end, of its own. */
-  async #accept(group: readonly Arrival[]): Promise<readonly Settled<Result>[]> {
+  async #accept(group: readonly Arrival[], canWait: boolean): Promise<readonly Settled<Result>[]> {
     const { accept, isFaultyValue } = this.#options;
     try {
-      return (await accept(group)).map((value) => ({ status: "fulfilled", value }));
+      return (await accept(group, canWait)).map((value) => ({ status: "fulfilled", value }));
     } catch (error) {
       if (!isFaultyValue(error) || group.length === 1) throw error;
-      return Promise.allSettled(group.map(async (arrival) => (await accept([arrival]))[0] as Result));
+      return Promise.allSettled(group.map(async (arrival) => (await accept([arrival], canWait))[0] as Result));
     }
   }
 }

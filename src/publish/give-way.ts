@@ -6,12 +6,20 @@ import type { Clock } from "../lib/clock.ts";
 
 /** Others count as there for so long after the last of their work. */
 const OTHERS_REMEMBERED_MS = 1_000;
-/** A process that is served later than this shares its processor with too much. */
-const LATE_MS = 2.5;
-const ADJUST_INTERVAL_MS = 100;
-/** Rest for each millisecond of work: when others appear, and at most. */
+/** A process that is served later than this shares its processor with too much; a quiet one is served in half of it. */
+const LATE_MS = 0.7;
+/** Rest for each millisecond of work: when others appear, and its bounds. */
 const RATIO_START = 3;
-const RATIO_MAX = 16;
+const RATIO_MIN = 0.05;
+const RATIO_MAX = 8;
+/**
+ * The ratio follows the lag slowly: served twice as late as it should be, it doubles in a second, which is how long the lag
+ * takes to show what that did. Faster, it swings from none to the most and back, and others are late half of the time.
+ */
+const ADJUST_INTERVAL_MS = 100;
+const ADJUST_EXPONENT = 0.1;
+const ADJUST_MIN = 0.5;
+const ADJUST_MAX = 3;
 /** A batch of a thousand subscribers is some dozens of pieces, and its caller waits for all of them. */
 const REST_MAX_MS = 100;
 
@@ -36,18 +44,23 @@ export class GiveWay {
     this.#othersAt = this.#options.clock.monotonic();
   }
 
-  /** How long work that can wait should rest after `tookMs` of it, milliseconds. */
+  /** Whether work that can wait should come in small pieces. */
+  get isNeeded(): boolean {
+    return this.#options.clock.monotonic() - this.#othersAt <= OTHERS_REMEMBERED_MS;
+  }
+
+  /** How long work that can wait should rest after `tookMs` of it, whole milliseconds. */
   restMs(tookMs: number): number {
     const now = this.#options.clock.monotonic();
-    if (now - this.#othersAt > OTHERS_REMEMBERED_MS) {
+    if (!this.isNeeded) {
       this.#ratio = RATIO_START;
       return 0;
     }
     if (now - this.#adjustedAt >= ADJUST_INTERVAL_MS) {
       this.#adjustedAt = now;
-      const isLate = this.#options.lagMs() > LATE_MS;
-      this.#ratio = isLate ? Math.min(this.#ratio * 1.5 + 0.25, RATIO_MAX) : Math.max(this.#ratio * 0.95 - 0.02, 0);
+      const lateness = Math.min(Math.max(this.#options.lagMs() / LATE_MS, ADJUST_MIN), ADJUST_MAX);
+      this.#ratio = Math.min(Math.max(this.#ratio * lateness ** ADJUST_EXPONENT, RATIO_MIN), RATIO_MAX);
     }
-    return Math.min(tookMs * this.#ratio, REST_MAX_MS);
+    return Math.floor(Math.min(tookMs * this.#ratio, REST_MAX_MS));
   }
 }

@@ -41,7 +41,7 @@ export class Outgoing implements Service {
     const notes = (lingerMs: number): Batcher<SequenceNote, void> =>
       new Batcher({
         clock,
-        sizeMax: NOTES_BATCH_MAX,
+        sizeMax: () => NOTES_BATCH_MAX,
         lingerMs,
         inFlightMax: NOTES_IN_FLIGHT_MAX,
         waitingMax: NOTES_WAITING_MAX,

@@ -61,7 +61,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
   const acceptance = new AcceptEvents({
     database: db,
     accounts: new Accounts(db, systemClock),
-    announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {} }),
+    announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {}, restMs: () => 0 }),
     clock: systemClock,
     giveWay: new GiveWay({ clock: systemClock, lagMs: () => 0 }),
   });

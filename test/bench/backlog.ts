@@ -63,7 +63,7 @@ export async function acceptBacklog(
       };
       const accepted = await acceptEvents(sql, [row]);
       deliveries += accepted.deliveries.length;
-      announcer?.announce([row], accepted);
+      announcer?.announce([row], accepted, { begunAt: performance.now(), canWait: false });
       await announcer?.settled();
     }
   }

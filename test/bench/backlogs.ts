@@ -129,7 +129,7 @@ async function withBacklog<Result>(rig: Rig, work: (tools: Tools) => Promise<Res
   await link.start();
   await keeper.start();
   while (keeper.ensured === undefined) await sleep(clock, 20);
-  const announcer = new Announcer({ outgoing, clock, observe: () => {}, onAccepted: () => {} });
+  const announcer = new Announcer({ outgoing, clock, observe: () => {}, onAccepted: () => {}, restMs: () => 0 });
   try {
     return await work({ database, announcer, url: `http://127.0.0.1:${port}/` });
   } finally {

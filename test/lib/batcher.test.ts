@@ -7,12 +7,14 @@ import { eventually } from "../support/services.ts";
 type Call = { items: number[]; end(): void; fail(error: Error): void };
 
 /** A sink whose calls end when the test says so. */
-function batcher(options: { sizeMax?: number; lingerMs?: number; inFlightMax?: number; waitingMax?: number } = {}) {
+function batcher(
+  options: { sizeMax?: () => number; lingerMs?: number; inFlightMax?: number; waitingMax?: number } = {},
+) {
   const clock = new ManualClock();
   const calls: Call[] = [];
   const made = new Batcher<number, string>({
     clock,
-    sizeMax: 3,
+    sizeMax: () => 3,
     lingerMs: 10,
     inFlightMax: 2,
     waitingMax: 100,
@@ -53,7 +55,7 @@ describe("Batcher", () => {
   });
 
   test("a call that fails fails its own items alone", async () => {
-    const { batcher: made, calls } = batcher({ sizeMax: 1 });
+    const { batcher: made, calls } = batcher({ sizeMax: () => 1 });
     const answers = [made.add(1), made.add(2)];
     calls[0]?.fail(new Error("no"));
     calls[1]?.end();
@@ -64,7 +66,7 @@ describe("Batcher", () => {
   });
 
   test("refuses what is too much to wait", async () => {
-    const { batcher: made, calls } = batcher({ sizeMax: 1, inFlightMax: 1, waitingMax: 1 });
+    const { batcher: made, calls } = batcher({ sizeMax: () => 1, inFlightMax: 1, waitingMax: 1 });
     const answers = [made.add(1), made.add(2)];
     expect(made.add(3)).rejects.toBeInstanceOf(BatcherFullError);
     calls[0]?.end();
@@ -100,7 +102,7 @@ describe("Batcher", () => {
         const seen: number[] = [];
         const made = new Batcher<number, number>({
           clock: new ManualClock(),
-          sizeMax,
+          sizeMax: () => sizeMax,
           lingerMs: 0,
           inFlightMax,
           waitingMax: 1_000,

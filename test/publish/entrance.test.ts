@@ -33,20 +33,28 @@ function entrance(lagMs = 0) {
 }
 
 test("what an account has beyond its places among everybody's goes in apart", async () => {
-  const { entered, statements, linger } = entrance();
+  const { clock, entered, statements, linger } = entrance();
   for (let n = 0; n < 60; n += 1) entered.add(user("bursting"), false, `b${n}`).catch(() => {});
   entered.add(user("other"), false, "o").catch(() => {});
   await linger();
   const groups = statements.map(({ group }) => group);
   expect(groups).toHaveLength(2);
   expect(groups.find((group) => group.includes("o"))).toHaveLength(33);
-  expect(groups.find((group) => !group.includes("o"))).toHaveLength(28);
-  for (const { end } of statements) end();
+  // The other's arrival is why the burst goes in small pieces.
+  expect(groups.find((group) => !group.includes("o"))).toEqual(["b32", "b33", "b34", "b35"]);
+  for (let at = 0; at < statements.length; at += 1) {
+    statements[at]?.end();
+    await linger();
+    clock.advance(100);
+    await linger();
+  }
+  const before = statements.length;
+  expect(statements.flatMap(({ group }) => group)).toHaveLength(61);
   await linger();
   entered.add(user("bursting"), false, "one more").catch(() => {});
   entered.add(user("other"), false, "p").catch(() => {});
   await linger();
-  expect(statements.slice(2).map(({ group }) => group)).toEqual(expect.arrayContaining([["p"], ["one more"]]));
+  expect(statements.slice(before).map(({ group }) => group)).toEqual(expect.arrayContaining([["p"], ["one more"]]));
 });
 
 test("a wide account's single event waits for nobody's burst", async () => {
@@ -75,7 +83,7 @@ test("a burst goes in one statement at a time, and rests while others are there 
   for (let n = 0; n < 60; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
   await linger();
   const ofBurst = () => statements.filter(({ group }) => group.some((one) => Number(one.slice(1)) >= 32));
-  expect(ofBurst().map(({ group }) => group.length)).toEqual([5]);
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([1]);
   giveWay.othersAreThere();
   clock.advance(10);
   for (const { end } of statements) end();
@@ -83,7 +91,7 @@ test("a burst goes in one statement at a time, and rests while others are there 
   expect(ofBurst()).toHaveLength(1);
   clock.advance(100);
   await linger();
-  expect(ofBurst().map(({ group }) => group.length)).toEqual([5, 5]);
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([1, 1]);
 });
 
 test("a value that is refused fails its own arrival alone", async () => {
@@ -96,4 +104,17 @@ test("a value that is refused fails its own arrival alone", async () => {
   }
   expect((await results).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
   expect(statements.map(({ group }) => group)).toEqual([["a", "faulty", "b"], ["a"], ["faulty"], ["b"]]);
+});
+
+test("a burst that has the machine to itself goes in large groups, and never rests", async () => {
+  const { clock, entered, statements, linger } = entrance(50);
+  for (let n = 0; n < 132; n += 1) entered.add(user("alone"), false, `${n}`).catch(() => {});
+  await linger();
+  // Its first arrivals were no burst yet, and counted as another's for a second.
+  clock.advance(1_001);
+  for (let at = 0; at < statements.length; at += 1) {
+    statements[at]?.end();
+    await linger();
+  }
+  expect(statements.map(({ group }) => group.length)).toEqual([4, 32, 50, 46]);
 });
