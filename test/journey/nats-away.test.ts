@@ -1,7 +1,7 @@
 // NATS may be killed, and its store deleted, at any moment: Postgres holds the truth.
 
 import { afterAll, beforeAll, expect, test, setDefaultTimeout } from "bun:test";
-import { type Receiver, slow, startReceiver } from "../support/receiver.ts";
+import { type Receiver, slow, startReceiver, status } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
 
 setDefaultTimeout(60_000);
@@ -33,6 +33,30 @@ test.concurrent(
     await fairpost.stop();
   },
 );
+
+test.concurrent("killed while retries wait in it: none comes earlier than its time, and none is lost", async () => {
+  const fairpost = await Fairpost.start({ RETRY_SCHEDULE: "8,8" });
+  const account = await fairpost.account();
+  // Twenty endpoints, so that no circuit opens: each delivery fails once.
+  const paths = Array.from({ length: 20 }, (_, n) => `/waits-${n}`);
+  for (const path of paths)
+    await account.webhook(receiver.at(path, (_request, count) => status(count < 2 ? 500 : 200)));
+  await account.event("order.paid");
+  await patiently(() => expect(paths.map((path) => receiver.of(path).length)).toEqual(paths.map(() => 1)));
+  await patiently(async () => {
+    const recorded = await account.deliveries();
+    expect(recorded.filter(({ attempt_count }) => attempt_count === 1)).toHaveLength(20);
+  });
+  await fairpost.nats.kill();
+  await fairpost.nats.restart();
+  await patiently(() => expect(paths.map((path) => receiver.of(path).length)).toEqual(paths.map(() => 2)), 30_000);
+  for (const path of paths) {
+    const [first, second] = receiver.of(path).map(({ at }) => at) as [number, number];
+    expect(second - first).toBeGreaterThanOrEqual(8_000);
+  }
+  await patiently(async () => expect(await account.deliveries("status=delivered")).toHaveLength(20));
+  await fairpost.stop();
+});
 
 test.concurrent(
   // Nobody claims a partition of a new bucket before the leases of the old one have run out: 26 s.

@@ -123,6 +123,8 @@ describe("Pull", () => {
     await eventually(() => expect(link.connection).toBe(undefined), 10_000);
     await nats.restart();
     await eventually(() => expect(link.connection).toBeDefined(), 10_000);
+    // Consumers live in memory; who reconnects ensures them (publish/stream-keeper.ts).
+    await ensureTopology(connection, 1);
     one.pull.renew();
     const seqs = await publishMany(50);
     await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
