@@ -9,6 +9,8 @@ import type { Published } from "../stream/publisher.ts";
 
 /** Publishes that are begun before others get their turn: about half a millisecond. */
 const PUBLISHED_AT_ONCE = 20;
+/** The same of what can wait: every publish becomes a request, so a piece is work for every process. */
+const PIECE_MAX = 8;
 
 export type AnnounceOptions = {
   outgoing: { publish(message: Message): Promise<Published> };
@@ -81,13 +83,14 @@ export class Announcer {
   /** In portions: an event with a thousand webhooks must not stop the process from answering others meanwhile. */
   async #publishAll({ begunAt, canWait }: Announcement, messages: readonly Message[]): Promise<void> {
     const { clock, restMs } = this.#options;
-    for (let at = 0; at < messages.length; at += PUBLISHED_AT_ONCE) {
+    const portionMax = canWait ? PIECE_MAX : PUBLISHED_AT_ONCE;
+    for (let at = 0; at < messages.length; at += portionMax) {
       const startedAt = clock.monotonic();
       // A process that was frozen since then leaves the rows to refill, which may have published them already.
       if (startedAt - begunAt > PUBLISH_DEADLINE_MS) return;
-      const portion = messages.slice(at, at + PUBLISHED_AT_ONCE).map((message) => this.#publish(message));
+      const portion = messages.slice(at, at + portionMax).map((message) => this.#publish(message));
       for (const publish of portion) this.#track(publish);
-      if (at + PUBLISHED_AT_ONCE >= messages.length) return;
+      if (at + portionMax >= messages.length) return;
       if (canWait) await Promise.all(portion);
       await sleep(clock, canWait ? restMs(clock.monotonic() - startedAt) : 0);
     }
