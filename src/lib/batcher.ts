@@ -7,8 +7,10 @@ export type BatcherOptions<Item, Result> = {
   clock: Clock;
   /** Items of one call at the most; asked before each call. */
   sizeMax: () => number;
-  /** How long the first item of a batch waits for company, milliseconds. 0: until the end of this turn. */
+  /** How long the first item of a batch waits for company, milliseconds. */
   lingerMs: number;
+  /** True: while no call is under way it waits until the end of this turn of the event loop only. */
+  isPrompt?: boolean;
   inFlightMax: number;
   /** Items that may wait for a call; one more is refused with BatcherFullError. */
   waitingMax: number;
@@ -63,14 +65,28 @@ export class Batcher<Item, Result> {
 
   #pump(): void {
     if (this.#inFlight >= this.#options.inFlightMax) return;
-    if (this.#waiting.length >= this.#options.sizeMax()) this.#flush();
+    const { clock, sizeMax, lingerMs, isPrompt } = this.#options;
+    if (this.#waiting.length >= sizeMax()) this.#flush();
     else if (this.#timer === undefined && this.#waiting.length > 0) {
-      this.#timer = this.#options.clock.after(this.#options.lingerMs, () => {
-        this.#timer = undefined;
-        this.#flush();
-      });
+      if (isPrompt === true && this.#inFlight === 0) this.#flushSoon();
+      else {
+        this.#timer = clock.after(lingerMs, () => {
+          this.#timer = undefined;
+          this.#flush();
+        });
+      }
     }
   }
+
+  #flushSoon(): void {
+    if (this.#isSoon) return;
+    this.#isSoon = true;
+    this.#options.clock.soon(() => {
+      this.#isSoon = false;
+      this.#flush();
+    });
+  }
+  #isSoon = false;
 
   #flush(): void {
     while (this.#waiting.length > 0 && this.#inFlight < this.#options.inFlightMax) {

@@ -19,7 +19,10 @@ const WIDE_GROUP_MAX = 5;
 /** While a burst gives way: few deliveries, so that each piece keeps the processors busy for a millisecond or two. */
 const BULK_PIECE_MAX = 4;
 const WIDE_PIECE_MAX = 1;
-/** How long the first of a group waits: a statement for seven costs Postgres a third per row of one for one. */
+/**
+ * How long the first of a group waits while another is being written: a statement for seven costs Postgres a third per
+ * row of one for one. While none is, it waits for nobody.
+ */
 const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
 const GROUPS_IN_FLIGHT_MAX = 2;
@@ -57,7 +60,7 @@ export class Entrance<Arrival, Result> {
     this.#options = options;
     const { clock, giveWay } = options;
     this.#bursting = new TtlCache({ clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
-    const bounds = { clock, lingerMs: GROUP_LINGER_MS, waitingMax: WAITING_MAX };
+    const bounds = { clock, lingerMs: GROUP_LINGER_MS, isPrompt: true, waitingMax: WAITING_MAX };
     const door = (sizeMax: () => number, canWait: boolean) => ({
       ...bounds,
       sizeMax,

@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 /** Others count as there for so long after the last of their work. */
 const OTHERS_REMEMBERED_MS = 1_000;
 /** A process that is served later than this shares its processor with too much; a quiet one is served in half of it. */
-const LATE_MS = 0.75;
+const LATE_MS = 0.8;
 /** Rest for each millisecond of work: when others appear, and its bounds. */
 const RATIO_START = 3;
 const RATIO_MIN = 0.05;

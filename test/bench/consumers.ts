@@ -42,6 +42,7 @@ async function measured(rig: Rig, partitions: number): Promise<Record<string, nu
       filter_subject: `${filter}.*`,
       ack_policy: AckPolicy.Explicit,
       max_ack_pending: -1,
+      mem_storage: true,
     });
   }
   const cpuBefore = cpuSecondsOf(nats.identity?.pid);

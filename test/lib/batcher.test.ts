@@ -8,7 +8,13 @@ type Call = { items: number[]; end(): void; fail(error: Error): void };
 
 /** A sink whose calls end when the test says so. */
 function batcher(
-  options: { sizeMax?: () => number; lingerMs?: number; inFlightMax?: number; waitingMax?: number } = {},
+  options: {
+    sizeMax?: () => number;
+    lingerMs?: number;
+    isPrompt?: boolean;
+    inFlightMax?: number;
+    waitingMax?: number;
+  } = {},
 ) {
   const clock = new ManualClock();
   const calls: Call[] = [];
@@ -28,6 +34,22 @@ function batcher(
 }
 
 describe("Batcher", () => {
+  test("a prompt one waits for nobody while no call is under way, and lingers while one is", () => {
+    const { batcher: made, clock, calls } = batcher({ isPrompt: true });
+    const add = (item: number) => void made.add(item).catch(() => {});
+    add(1);
+    add(2);
+    expect(calls).toHaveLength(0);
+    // The end of this turn.
+    clock.advance(0);
+    expect(calls.map(({ items }) => items)).toEqual([[1, 2]]);
+    add(3);
+    clock.advance(9);
+    expect(calls).toHaveLength(1);
+    clock.advance(1);
+    expect(calls.map(({ items }) => items)).toEqual([[1, 2], [3]]);
+  });
+
   test("waits for company, but not longer than it lingers", async () => {
     const { batcher: made, clock, calls } = batcher();
     const answers = [made.add(1), made.add(2)];
