@@ -35,14 +35,27 @@ const BENCHMARKS: Record<string, (rig: Rig) => Promise<unknown>> = {
   consumers: (rig) => consumers(rig),
 };
 
+const running = new Set<Rig>();
+
 async function onItsOwn<Result>(run: (rig: Rig) => Promise<Result>): Promise<Result> {
   const rig = await Rig.start();
+  running.add(rig);
   try {
     return await run(rig);
   } finally {
+    running.delete(rig);
     await rig.stop();
   }
 }
+
+/** Cut short: its servers have sessions of their own, and would stay. */
+function leave(): void {
+  Promise.all([...running].map((rig) => rig.stop())).then(
+    () => process.exit(130),
+    () => process.exit(130),
+  );
+}
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, leave);
 
 const names = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in BENCHMARKS));
