@@ -4,7 +4,7 @@
 //   wide     the same, of accounts with many webhooks: each of their events is many rows
 //   bulk     accounts with many arrivals at a time: a burst. Those of wide accounts among themselves
 //
-// Only bursts give way while others are there, one statement at a time.
+// While others are there bursts give way, one statement at a time; so do the publishes of bursts and of wide accounts.
 
 import type { UserId } from "../domain/ids.ts";
 import { Batcher } from "../lib/batcher.ts";
