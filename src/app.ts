@@ -206,7 +206,7 @@ export function createWorker(config: Config, isFair = true): Service {
       const mayPull = () => !held.isTooMuch;
       const receiveOne: typeof receive = (message, handle) => {
         const isFirst = message.origin === "accept" && handle.deliveryCount === 1;
-        if (isFirst && !refill.hasBacklog(message.userId)) giveWay.othersAreThere();
+        if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
         receive(message, handle);
       };
       return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });

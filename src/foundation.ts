@@ -3,6 +3,7 @@
 import manifest from "../package.json";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/database.ts";
+import type { UserId } from "./domain/ids.ts";
 import { API_QUERY_TIMEOUT_MS, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
 import { createCipher } from "./lib/cipher.ts";
 import { systemClock as clock } from "./lib/clock.ts";
@@ -51,7 +52,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const accounts = new Accounts(database, clock);
   const lag = new LagMeter(clock);
   const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs });
-  const restMs = (tookMs: number) => giveWay.restMs(tookMs);
+  const restMs = (tookMs: number, userId: UserId) => giveWay.restMs(tookMs, userId);
   const announcer = new Announcer({ outgoing, clock, observe, onAccepted, restMs });
   const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });
   const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });

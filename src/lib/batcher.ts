@@ -2,6 +2,7 @@
 // Never more than `inFlightMax` calls run at once, so a slow sink makes larger batches instead of more calls.
 
 import { type Clock, sleep, type Timer } from "./clock.ts";
+import { Turns } from "./turns.ts";
 
 export type BatcherOptions<Item, Result> = {
   clock: Clock;
@@ -12,8 +13,10 @@ export type BatcherOptions<Item, Result> = {
   /** True: while no call is under way it waits until the end of this turn of the event loop only. */
   isPrompt?: boolean;
   inFlightMax: number;
-  /** Items that may wait for a call; one more is refused with BatcherFullError. */
+  /** Items that may wait for a call; with one more, one is refused with BatcherFullError. */
   waitingMax: number;
+  /** Whose item it is: then all take turns, and what is too much is refused to whoever has most. */
+  ownerOf?: (item: Item) => unknown;
   /** How long to rest after a call that took `tookMs`, milliseconds; never, unless it is given. */
   restMs?: (tookMs: number) => number;
   /** Resolves with one result per item, in the items' order. A rejection rejects every item of the batch. */
@@ -30,7 +33,7 @@ type Waiting<Item, Result> = { item: Item; resolve(result: Result): void; reject
 
 export class Batcher<Item, Result> {
   readonly #options: BatcherOptions<Item, Result>;
-  #waiting: Waiting<Item, Result>[] = [];
+  readonly #waiting = new Turns<unknown, Waiting<Item, Result>>();
   #inFlight = 0;
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
@@ -41,16 +44,28 @@ export class Batcher<Item, Result> {
 
   /** Items not yet answered: waiting and in flight. */
   get size(): number {
-    return this.#waiting.length + this.#inFlightItems;
+    return this.#waiting.size + this.#inFlightItems;
   }
   #inFlightItems = 0;
 
   add(item: Item): Promise<Result> {
-    if (this.#waiting.length >= this.#options.waitingMax) return Promise.reject(new BatcherFullError());
+    const { waitingMax, ownerOf } = this.#options;
+    const owner = ownerOf?.(item);
+    if (this.#waiting.size >= waitingMax) {
+      const dropped = this.#waiting.dropInFavourOf(owner);
+      if (dropped === undefined) return Promise.reject(new BatcherFullError());
+      dropped.reject(new BatcherFullError());
+    }
     return new Promise<Result>((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push(owner, { item, resolve, reject });
       this.#pump();
     });
+  }
+
+  /** Fails all that wait for a call; those under way go on. */
+  refuseWaiting(error: unknown): void {
+    for (const waiting of this.#waiting.clear()) waiting.reject(error);
+    this.#tellIdle();
   }
 
   /** Resolves when every item added so far, and those added meanwhile, has been answered. */
@@ -63,11 +78,16 @@ export class Batcher<Item, Result> {
     }
   }
 
+  /** Who waits for the end looks again. */
+  #tellIdle(): void {
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
   #pump(): void {
     if (this.#inFlight >= this.#options.inFlightMax) return;
     const { clock, sizeMax, lingerMs, isPrompt } = this.#options;
-    if (this.#waiting.length >= sizeMax()) this.#flush();
-    else if (this.#timer === undefined && this.#waiting.length > 0) {
+    if (this.#waiting.size >= sizeMax()) this.#flush();
+    else if (this.#timer === undefined && this.#waiting.size > 0) {
       if (isPrompt === true && this.#inFlight === 0) this.#flushSoon();
       else {
         this.#timer = clock.after(lingerMs, () => {
@@ -89,8 +109,8 @@ export class Batcher<Item, Result> {
   #isSoon = false;
 
   #flush(): void {
-    while (this.#waiting.length > 0 && this.#inFlight < this.#options.inFlightMax) {
-      const batch = this.#waiting.splice(0, this.#options.sizeMax());
+    while (this.#waiting.size > 0 && this.#inFlight < this.#options.inFlightMax) {
+      const batch = this.#waiting.take(this.#options.sizeMax());
       this.#inFlight += 1;
       this.#inFlightItems += batch.length;
       void this.#call(batch).catch(() => {});
@@ -107,7 +127,7 @@ export class Batcher<Item, Result> {
       for (const waiting of batch) waiting.reject(error);
     } finally {
       this.#inFlightItems -= batch.length;
-      for (const resolve of this.#idle.splice(0)) resolve();
+      this.#tellIdle();
       const rest = restMs?.(clock.monotonic() - startedAt) ?? 0;
       if (rest > 0) await sleep(clock, rest);
       this.#inFlight -= 1;

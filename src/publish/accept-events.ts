@@ -25,7 +25,7 @@ import type { Service } from "../lib/service.ts";
 import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Announcer } from "./announce.ts";
-import { Entrance } from "./entrance.ts";
+import { Entrance, GROUP_MAX, GROUPS_IN_FLIGHT_MAX } from "./entrance.ts";
 import type { GiveWay } from "./give-way.ts";
 import { changesOf, subscriberData } from "./subscriber-events.ts";
 
@@ -37,6 +37,12 @@ export type AcceptEventsOptions = {
   clock: Clock;
 };
 
+/** Transactions of changes under way at once: of the connections, most stay free for what is new. */
+const CHANGES_IN_FLIGHT_MAX = 4;
+
+/** Reads and writes a row, and says which events that makes. */
+type Change<Result> = (sql: Database["sql"]) => Promise<{ events: EventRow[]; result: Result }>;
+
 type Arrival = { subscriber: SubscriberRow; event: EventRow & { subscriber_id: SubscriberId } };
 
 export class AcceptEvents implements Acceptance, Service {
@@ -44,22 +50,23 @@ export class AcceptEvents implements Acceptance, Service {
   readonly #options: AcceptEventsOptions;
   readonly #subscribers: Entrance<Arrival, CreatedSubscriber>;
   readonly #events: Entrance<EventRow, AcceptedEvent>;
+  readonly #changes: Entrance<Change<unknown>, unknown>;
 
   constructor(options: AcceptEventsOptions) {
     this.#options = options;
     const { clock, giveWay } = options;
     const isFaultyValue = (error: unknown): boolean => /^2[23]/.test(errorCodeOf(error) ?? "");
+    const shared = { clock, giveWay, isFaultyValue };
+    const grouped = { ...shared, groupMax: GROUP_MAX, groupsInFlightMax: GROUPS_IN_FLIGHT_MAX };
+    const alone = { ...shared, groupMax: 1, groupsInFlightMax: CHANGES_IN_FLIGHT_MAX };
     this.#subscribers = new Entrance({
-      clock,
-      giveWay,
-      isFaultyValue,
+      ...grouped,
       accept: (group, canWait) => this.#acceptSubscribers(group, canWait),
     });
-    this.#events = new Entrance({
-      clock,
-      giveWay,
-      isFaultyValue,
-      accept: (group, canWait) => this.#acceptEvents(group, canWait),
+    this.#events = new Entrance({ ...grouped, accept: (group, canWait) => this.#acceptEvents(group, canWait) });
+    this.#changes = new Entrance({
+      ...alone,
+      accept: (group, canWait) => Promise.all(group.map((change) => this.#acceptChange(change, canWait))),
     });
   }
 
@@ -68,7 +75,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#subscribers.drain(), this.#events.drain()]);
+    await Promise.all([this.#subscribers.drain(), this.#events.drain(), this.#changes.drain()]);
     await this.#options.announcer.settled();
   }
 
@@ -82,8 +89,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {
-    const { priority } = await this.#options.accounts.of(userId);
-    return this.#acceptInTransaction(async (sql) => {
+    return this.#change(userId, async (sql, priority) => {
       const changed = await changeSubscriberRow(sql, userId, id, change);
       if (changed === undefined) throw notFound("subscriber");
       const events = changesOf(changed.before, changed.after).map(({ type, data }) =>
@@ -94,8 +100,7 @@ export class AcceptEvents implements Acceptance, Service {
   }
 
   async deleteSubscriber(userId: UserId, id: SubscriberId): Promise<void> {
-    const { priority } = await this.#options.accounts.of(userId);
-    await this.#acceptInTransaction(async (sql) => {
+    await this.#change(userId, async (sql, priority) => {
       const deleted = await deleteSubscriberRow(sql, userId, id);
       if (deleted === undefined) throw notFound("subscriber");
       const data = { subscriber: subscriberData(deleted, deleted.createdAt) };
@@ -130,23 +135,28 @@ export class AcceptEvents implements Acceptance, Service {
     return events.map(({ id }) => must(written.get(id)));
   }
 
-  /** For changes that depend on the row: `work` reads and writes it, and says which events that makes. */
-  async #acceptInTransaction<Result>(
-    work: (sql: Database["sql"]) => Promise<{ events: EventRow[]; result: Result }>,
+  async #change<Result>(
+    userId: UserId,
+    work: (sql: Database["sql"], priority: Priority) => ReturnType<Change<Result>>,
   ): Promise<Result> {
+    const { priority, isWide } = await this.#options.accounts.of(userId);
+    return (await this.#changes.add(userId, isWide, (sql) => work(sql, priority))) as Result;
+  }
+
+  /** A change depends on its row, so it has a transaction of its own. */
+  async #acceptChange(change: Change<unknown>, canWait: boolean): Promise<unknown> {
     const { database, announcer, clock } = this.#options;
     const begunAt = clock.monotonic();
-    const done = await database.run(() =>
+    const { events, result, accepted } = await database.run(() =>
       database.sql.begin(async (transaction) => {
         const sql = transaction as unknown as Database["sql"];
-        const { events, result } = await work(sql);
-        const accepted: Accepted =
-          events.length === 0 ? { events: [], deliveries: [] } : await acceptEvents(sql, events);
-        return { events, result, accepted };
+        const changed = await change(sql);
+        const none: Accepted = { events: [], deliveries: [] };
+        return { ...changed, accepted: changed.events.length === 0 ? none : await acceptEvents(sql, changed.events) };
       }),
     );
-    announcer.announce(done.events, done.accepted, { begunAt, canWait: false });
-    return done.result as Result;
+    announcer.announce(events, accepted, { begunAt, canWait });
+    return result;
   }
 }
 

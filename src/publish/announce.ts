@@ -2,6 +2,7 @@
 
 import type { Accepted, EventRow } from "../db/accept.ts";
 import type { Message } from "../domain/delivery.ts";
+import type { UserId } from "../domain/ids.ts";
 import { PUBLISH_DEADLINE_MS } from "../domain/limits.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Observe } from "../observe/catalogue.ts";
@@ -18,8 +19,8 @@ export type AnnounceOptions = {
   observe: Observe;
   /** So many events were accepted. */
   onAccepted: (events: number) => void;
-  /** How long publishing that can wait should rest after `tookMs` of it, milliseconds. */
-  restMs: (tookMs: number) => number;
+  /** How long publishing for this account that can wait should rest after `tookMs` of it, milliseconds. */
+  restMs: (tookMs: number, userId: UserId) => number;
 };
 
 /** `begunAt`: monotonic time before the statement. `canWait`: others go before its publishes, but for the first of them. */
@@ -90,9 +91,10 @@ export class Announcer {
       if (startedAt - begunAt > PUBLISH_DEADLINE_MS) return;
       const portion = messages.slice(at, at + portionMax).map((message) => this.#publish(message));
       for (const publish of portion) this.#track(publish);
-      if (at + portionMax >= messages.length) return;
+      const next = messages[at + portionMax];
+      if (next === undefined) return;
       if (canWait) await Promise.all(portion);
-      await sleep(clock, canWait ? restMs(clock.monotonic() - startedAt) : 0);
+      await sleep(clock, canWait ? restMs(clock.monotonic() - startedAt, next.userId) : 0);
     }
   }
 

@@ -4,15 +4,18 @@
 //   wide     the same, of accounts with many webhooks: each of their events is many rows
 //   bulk     accounts with many arrivals at a time: a burst. Those of wide accounts among themselves
 //
-// While others are there bursts give way, one statement at a time; so do the publishes of bursts and of wide accounts.
+// At each door accounts take turns. While others are there bursts give way, one statement at a time; so do the publishes
+// of bursts and of wide accounts.
 
+import { DomainError } from "../domain/error.ts";
 import type { UserId } from "../domain/ids.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import type { GiveWay } from "./give-way.ts";
 
-const GROUP_MAX = 100;
+/** Arrivals in one statement. */
+export const GROUP_MAX = 100;
 /** Fewer where rows must not stand behind thousands of somebody else's. */
 const BULK_GROUP_MAX = 50;
 const WIDE_GROUP_MAX = 5;
@@ -25,7 +28,7 @@ const WIDE_PIECE_MAX = 1;
  */
 const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
-const GROUPS_IN_FLIGHT_MAX = 2;
+export const GROUPS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
 /**
  * With more arrivals than this at once an account has a burst, and for a while after. A third of a group: busy accounts of
@@ -38,6 +41,9 @@ const BURSTS_MAX = 10_000;
 export type EntranceOptions<Arrival, Result> = {
   clock: Clock;
   giveWay: GiveWay;
+  groupMax: number;
+  /** Statements under way at once, but for those of bursts. */
+  groupsInFlightMax: number;
   /** Accepts arrivals in one statement: one result each, in their order. `canWait`: what follows from it gives way too. */
   accept: (group: readonly Arrival[], canWait: boolean) => Promise<readonly Result[]>;
   /** The statement was refused because of a value in it. */
@@ -45,43 +51,57 @@ export type EntranceOptions<Arrival, Result> = {
 };
 
 type Settled<Result> = PromiseSettledResult<Result>;
+type Guest<Arrival> = { userId: UserId; arrival: Arrival };
+type Resting = { inFlightMax: number; restMs: (tookMs: number) => number };
+type Door<Arrival, Result> = Batcher<Guest<Arrival>, Settled<Result>>;
 
 export class Entrance<Arrival, Result> {
   readonly #options: EntranceOptions<Arrival, Result>;
-  readonly #prompt: Batcher<Arrival, Settled<Result>>;
-  readonly #wide: Batcher<Arrival, Settled<Result>>;
-  readonly #bulk: Batcher<Arrival, Settled<Result>>;
-  readonly #wideBulk: Batcher<Arrival, Settled<Result>>;
+  readonly #prompt: Door<Arrival, Result>;
+  readonly #wide: Door<Arrival, Result>;
+  readonly #bulk: Door<Arrival, Result>;
+  readonly #wideBulk: Door<Arrival, Result>;
   /** Accounts with arrivals that have no answer yet. */
   readonly #arrivals = new Map<UserId, number>();
   readonly #bursting: TtlCache<UserId, true>;
 
   constructor(options: EntranceOptions<Arrival, Result>) {
     this.#options = options;
-    const { clock, giveWay } = options;
+    const { clock, giveWay, groupMax, groupsInFlightMax } = options;
     this.#bursting = new TtlCache({ clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
-    const bounds = { clock, lingerMs: GROUP_LINGER_MS, isPrompt: true, waitingMax: WAITING_MAX };
-    const door = (sizeMax: () => number, canWait: boolean) => ({
-      ...bounds,
-      sizeMax,
-      run: (group: readonly Arrival[]) => this.#accept(group, canWait),
-    });
-    const resting = { inFlightMax: 1, restMs: (tookMs: number) => giveWay.restMs(tookMs) };
-    const bulkMax = () => (giveWay.isNeeded ? BULK_PIECE_MAX : BULK_GROUP_MAX);
-    const wideBulkMax = () => (giveWay.isNeeded ? WIDE_PIECE_MAX : WIDE_GROUP_MAX);
-    this.#prompt = new Batcher({ ...door(() => GROUP_MAX, false), inFlightMax: GROUPS_IN_FLIGHT_MAX });
-    this.#wide = new Batcher({ ...door(() => WIDE_GROUP_MAX, true), inFlightMax: GROUPS_IN_FLIGHT_MAX });
-    this.#bulk = new Batcher({ ...door(bulkMax, true), ...resting });
-    this.#wideBulk = new Batcher({ ...door(wideBulkMax, true), ...resting });
+    const door = (sizeMax: () => number, canWait: boolean, more: Partial<Resting>) => {
+      const made: Door<Arrival, Result> = new Batcher({
+        clock,
+        lingerMs: GROUP_LINGER_MS,
+        isPrompt: true,
+        waitingMax: WAITING_MAX,
+        ownerOf: ({ userId }) => userId,
+        sizeMax: () => Math.min(sizeMax(), groupMax),
+        inFlightMax: groupsInFlightMax,
+        ...more,
+        run: (group) => this.#accept(made, group, canWait),
+      });
+      return made;
+    };
+    const resting: Resting = { inFlightMax: 1, restMs: (tookMs) => giveWay.restMs(tookMs) };
+    const bulkMax = () => (giveWay.isNeeded() ? BULK_PIECE_MAX : BULK_GROUP_MAX);
+    const wideBulkMax = () => (giveWay.isNeeded() ? WIDE_PIECE_MAX : WIDE_GROUP_MAX);
+    this.#prompt = door(() => groupMax, false, {});
+    this.#wide = door(() => WIDE_GROUP_MAX, true, {});
+    this.#bulk = door(bulkMax, true, resting);
+    this.#wideBulk = door(wideBulkMax, true, resting);
   }
 
   /** `isWide`: one event of this account makes many deliveries. */
   async add(userId: UserId, isWide: boolean, arrival: Arrival): Promise<Result> {
     const arrivals = (this.#arrivals.get(userId) ?? 0) + 1;
     this.#arrivals.set(userId, arrivals);
-    if (arrivals > ARRIVALS_PER_USER_MAX) this.#bursting.set(userId, true);
+    if (arrivals > ARRIVALS_PER_USER_MAX) {
+      this.#bursting.set(userId, true);
+      this.#options.giveWay.hasBurst(userId);
+    }
     try {
-      const settled = await this.#enter(this.#bursting.get(userId) === true, isWide, arrival);
+      const settled = await this.#enter(this.#bursting.get(userId) === true, isWide, { userId, arrival });
       if (settled.status === "rejected") throw settled.reason;
       return settled.value;
     } finally {
@@ -95,18 +115,25 @@ export class Entrance<Arrival, Result> {
     await Promise.all([this.#prompt, this.#wide, this.#bulk, this.#wideBulk].map((batcher) => batcher.drain()));
   }
 
-  #enter(isBurst: boolean, isWide: boolean, arrival: Arrival): Promise<Settled<Result>> {
-    if (isBurst) return (isWide ? this.#wideBulk : this.#bulk).add(arrival);
-    this.#options.giveWay.othersAreThere();
-    return (isWide ? this.#wide : this.#prompt).add(arrival);
+  #enter(isBurst: boolean, isWide: boolean, guest: Guest<Arrival>): Promise<Settled<Result>> {
+    if (isBurst) return (isWide ? this.#wideBulk : this.#bulk).add(guest);
+    this.#options.giveWay.cameBy(guest.userId);
+    return (isWide ? this.#wide : this.#prompt).add(guest);
   }
 
   /** A value that Postgres refuses must not fail the others: then each arrival has a statement, and an end, of its own. */
-  async #accept(group: readonly Arrival[], canWait: boolean): Promise<readonly Settled<Result>[]> {
+  async #accept(
+    door: Door<Arrival, Result>,
+    guests: readonly Guest<Arrival>[],
+    canWait: boolean,
+  ): Promise<readonly Settled<Result>[]> {
     const { accept, isFaultyValue } = this.#options;
+    const group = guests.map(({ arrival }) => arrival);
     try {
       return (await accept(group, canWait)).map((value) => ({ status: "fulfilled", value }));
     } catch (error) {
+      // Who waited for this statement has waited for the database as long as it may.
+      if (error instanceof DomainError && error.code === "unavailable") door.refuseWaiting(error);
       if (!isFaultyValue(error) || group.length === 1) throw error;
       return Promise.allSettled(group.map(async (arrival) => (await accept([arrival], canWait))[0] as Result));
     }

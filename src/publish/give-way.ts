@@ -2,6 +2,7 @@
 // machine is short of processor time: after every piece of it it rests, the longer the later this process is served.
 // While nobody else is there it never rests: alone, a backlog has the whole machine.
 
+import type { UserId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 
 /** Others count as there for so long after the last of their work. */
@@ -29,33 +30,43 @@ export type GiveWayOptions = {
   lagMs: () => number;
 };
 
+type Visit = { userId: UserId; at: number };
+
 export class GiveWay {
   readonly #options: GiveWayOptions;
-  #othersAt = Number.NEGATIVE_INFINITY;
+  /** The last account whose work came by, and the last one before that was another: nobody is another to itself. */
+  #last: Visit | undefined;
+  #lastOther: Visit | undefined;
   #ratio = RATIO_START;
-  #adjustedAt = 0;
+  #adjustedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: GiveWayOptions) {
     this.#options = options;
   }
 
   /** Work that cannot wait has come by: an event of an account without a backlog. */
-  othersAreThere(): void {
-    this.#othersAt = this.#options.clock.monotonic();
+  cameBy(userId: UserId): void {
+    if (this.#last?.userId !== userId) this.#lastOther = this.#last;
+    this.#last = { userId, at: this.#options.clock.monotonic() };
   }
 
-  /** Whether work that can wait should come in small pieces. */
-  get isNeeded(): boolean {
-    return this.#options.clock.monotonic() - this.#othersAt <= OTHERS_REMEMBERED_MS;
+  /** What came by of this account was the beginning of a burst. */
+  hasBurst(userId: UserId): void {
+    if (this.#last?.userId === userId) this.#last = this.#lastOther;
+    if (this.#lastOther?.userId === userId) this.#lastOther = undefined;
+  }
+
+  /** Whether work that can wait (of this account, if it is one account's) should come in small pieces, and rest. */
+  isNeeded(userId?: UserId): boolean {
+    const other = userId !== undefined && this.#last?.userId === userId ? this.#lastOther : this.#last;
+    return other !== undefined && this.#options.clock.monotonic() - other.at <= OTHERS_REMEMBERED_MS;
   }
 
   /** How long work that can wait should rest after `tookMs` of it, whole milliseconds. */
-  restMs(tookMs: number): number {
+  restMs(tookMs: number, userId?: UserId): number {
+    if (!this.isNeeded(userId)) return 0;
     const now = this.#options.clock.monotonic();
-    if (!this.isNeeded) {
-      this.#ratio = RATIO_START;
-      return 0;
-    }
+    if (now - this.#adjustedAt > OTHERS_REMEMBERED_MS) this.#ratio = RATIO_START;
     if (now - this.#adjustedAt >= ADJUST_INTERVAL_MS) {
       this.#adjustedAt = now;
       const lateness = Math.min(Math.max(this.#options.lagMs() / LATE_MS, ADJUST_MIN), ADJUST_MAX);

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { DomainError } from "../../src/domain/error.ts";
 import type { UserId } from "../../src/domain/ids.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import { Entrance } from "../../src/publish/entrance.ts";
@@ -10,17 +11,20 @@ const settle = async () => {
 };
 
 /** An entrance whose statements end when the test says so. */
-function entrance(lagMs = 0) {
+function entrance(lagMs = 0, options: { groupMax?: number; groupsInFlightMax?: number } = {}) {
   const clock = new ManualClock();
   const giveWay = new GiveWay({ clock, lagMs: () => lagMs });
-  const statements: { group: readonly string[]; end: () => void }[] = [];
+  const statements: { group: readonly string[]; end: () => void; fail: (error: Error) => void }[] = [];
   const entered = new Entrance<string, string>({
     clock,
     giveWay,
+    groupMax: 100,
+    groupsInFlightMax: 2,
+    ...options,
     accept: (group) =>
       new Promise((resolve, reject) => {
         const end = () => (group.includes("faulty") ? reject(new Error("22021")) : resolve(group));
-        statements.push({ group, end });
+        statements.push({ group, end, fail: reject });
       }),
     isFaultyValue: (error) => (error as Error).message === "22021",
   });
@@ -72,7 +76,7 @@ test("a wide account's single event waits for nobody's burst", async () => {
 
 test("many busy accounts at once are no bursts: nobody rests", async () => {
   const { giveWay, entered, statements, linger } = entrance(50);
-  giveWay.othersAreThere();
+  giveWay.cameBy(user("another"));
   for (let n = 0; n < 200; n += 1) entered.add(user(`busy ${n % 10}`), false, `${n}`).catch(() => {});
   await linger();
   expect(statements.map(({ group }) => group.length)).toEqual([100, 100]);
@@ -83,15 +87,15 @@ test("a burst goes in one statement at a time, and rests while others are there 
   for (let n = 0; n < 60; n += 1) entered.add(user("wide"), true, `w${n}`).catch(() => {});
   await linger();
   const ofBurst = () => statements.filter(({ group }) => group.some((one) => Number(one.slice(1)) >= 32));
-  expect(ofBurst().map(({ group }) => group.length)).toEqual([1]);
-  giveWay.othersAreThere();
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([5]);
+  giveWay.cameBy(user("another"));
   clock.advance(10);
   for (const { end } of statements) end();
   await linger();
   expect(ofBurst()).toHaveLength(1);
   clock.advance(100);
   await linger();
-  expect(ofBurst().map(({ group }) => group.length)).toEqual([1, 1]);
+  expect(ofBurst().map(({ group }) => group.length)).toEqual([5, 1]);
 });
 
 test("a value that is refused fails its own arrival alone", async () => {
@@ -110,11 +114,67 @@ test("a burst that has the machine to itself goes in large groups, and never res
   const { clock, entered, statements, linger } = entrance(50);
   for (let n = 0; n < 132; n += 1) entered.add(user("alone"), false, `${n}`).catch(() => {});
   await linger();
-  // Its first arrivals were no burst yet, and counted as another's for a second.
-  clock.advance(1_001);
   for (let at = 0; at < statements.length; at += 1) {
     statements[at]?.end();
     await linger();
   }
-  expect(statements.map(({ group }) => group.length)).toEqual([4, 32, 50, 46]);
+  expect(statements.map(({ group }) => group.length)).toEqual([50, 32, 50]);
+  expect(clock.monotonic()).toBeLessThan(new ManualClock().monotonic() + 20);
+});
+
+test("bursts of several accounts take turns: a small one does not wait for the end of a large one", async () => {
+  const { entered, statements, linger } = entrance(0);
+  const done: string[] = [];
+  const post = (name: string, count: number) => {
+    for (let n = 0; n < count; n += 1) {
+      entered.add(user(name), false, `${name} ${n}`).then(
+        () => done.push(name),
+        () => {},
+      );
+    }
+  };
+  post("large", 1_000);
+  await linger();
+  post("small", 40);
+  for (let at = 0; done.filter((name) => name === "small").length < 40; at += 1) {
+    statements[at]?.end();
+    await linger();
+  }
+  expect(done.filter((name) => name === "large").length).toBeLessThan(150);
+});
+
+test("what is too much to wait is refused to the account that has most of it", async () => {
+  const { entered } = entrance();
+  let refused = 0;
+  for (let n = 0; n < 10_300; n += 1) entered.add(user("large"), false, `${n}`).catch(() => (refused += 1));
+  await settle();
+  const before = refused;
+  expect(before).toBeGreaterThan(0);
+  let smallRefused = 0;
+  for (let n = 0; n < 100; n += 1) entered.add(user("small"), false, `${n}`).catch(() => (smallRefused += 1));
+  await settle();
+  expect(smallRefused).toBe(0);
+  expect(refused - before).toBeGreaterThanOrEqual(60);
+});
+
+test("a database that does not answer is reported to all who waited for it: nobody waits a second time", async () => {
+  const { entered, statements, linger } = entrance(0, { groupMax: 1, groupsInFlightMax: 1 });
+  const answers = Promise.allSettled([1, 2, 3].map((n) => entered.add(user("one"), false, `${n}`)));
+  await linger();
+  statements[0]?.fail(new DomainError("unavailable", "no answer within 3000 ms"));
+  expect((await answers).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+  expect(statements).toHaveLength(1);
+});
+
+test("a burst of changes, a statement each, lets another account's next one through", async () => {
+  const { entered, statements, linger } = entrance(0, { groupMax: 1, groupsInFlightMax: 4 });
+  for (let n = 0; n < 30; n += 1) entered.add(user("busy"), false, `b${n}`).catch(() => {});
+  await linger();
+  entered.add(user("other"), false, "o").catch(() => {});
+  expect(statements).toHaveLength(4);
+  for (let at = 0; at < 2; at += 1) {
+    statements[at]?.end();
+    await linger();
+  }
+  expect(statements.flatMap(({ group }) => group)).toContain("o");
 });

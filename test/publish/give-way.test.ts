@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test";
+import type { UserId } from "../../src/domain/ids.ts";
 import { LagMeter } from "../../src/lib/lag-meter.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import { GiveWay } from "../../src/publish/give-way.ts";
+
+const user = (name: string) => name as UserId;
 
 function machine() {
   const clock = new ManualClock();
@@ -12,7 +15,7 @@ function machine() {
     let rest = 0;
     for (let n = 0; n < tenths; n += 1) {
       clock.advance(100);
-      if (othersAreThere) giveWay.othersAreThere();
+      if (othersAreThere) giveWay.cameBy(user("other"));
       rest = giveWay.restMs(10);
     }
     return rest;
@@ -51,6 +54,32 @@ describe("work that can wait", () => {
     expect(work(20, true)).toBeGreaterThan(0);
     expect(work(9, false)).toBeGreaterThan(0);
     expect(work(2, false)).toBe(0);
+  });
+});
+
+describe("nobody is another to itself", () => {
+  test("an account's own events are no reason for its work to rest, and another's are", () => {
+    const { giveWay, state } = machine();
+    state.lagMs = 20;
+    giveWay.cameBy(user("wide"));
+    giveWay.cameBy(user("wide"));
+    expect(giveWay.restMs(10, user("wide"))).toBe(0);
+    expect(giveWay.restMs(10, user("large"))).toBeGreaterThan(0);
+    giveWay.cameBy(user("small"));
+    giveWay.cameBy(user("wide"));
+    expect(giveWay.restMs(10, user("wide"))).toBeGreaterThan(0);
+  });
+
+  test("what began a burst does not count any more", () => {
+    const { giveWay } = machine();
+    giveWay.cameBy(user("bursting"));
+    expect(giveWay.isNeeded()).toBe(true);
+    giveWay.hasBurst(user("bursting"));
+    expect(giveWay.isNeeded()).toBe(false);
+    giveWay.cameBy(user("small"));
+    giveWay.cameBy(user("bursting"));
+    giveWay.hasBurst(user("bursting"));
+    expect(giveWay.isNeeded()).toBe(true);
   });
 });
 
