@@ -28,7 +28,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const database = openDatabase({
     url: config.databaseUrl,
     clock,
-    connectionsMax: role === "api" ? 10 : 4,
+    connectionsMax: role === "api" ? 10 : 8,
     queryTimeoutMs: role === "api" ? API_QUERY_TIMEOUT_MS : WORKER_QUERY_TIMEOUT_MS,
     queriesMax: 2_000,
     applicationName: `fairpost ${role}`,

@@ -63,7 +63,7 @@ export function deliveryRoutes(deps: ApiDeps, auth: Auth) {
       async ({ caller, params }) => {
         const delivery = await findDelivery(db, caller.id, params.id as DeliveryId);
         if (delivery === undefined) throw notFound("delivery");
-        const made = await listAttempts(db, delivery.id);
+        const made = await listAttempts(db, caller.id, delivery.id);
         return { ...deliveryView(delivery), attempts: made.map(attemptView) };
       },
       {

@@ -33,7 +33,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
       async ({ caller, query }) => {
         const page = pageOf(query);
         if (!caller.isSuperuser) return { data: page.skip === 0 ? [userView(caller)] : [], count: 1 };
-        const { data, count } = await listUsers(db, page);
+        const { data, count } = await listUsers(db, caller.id, page);
         return { data: data.map(userView), count };
       },
       {

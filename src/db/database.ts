@@ -4,7 +4,9 @@
 import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { DomainError } from "../domain/error.ts";
+import type { UserId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
+import { PerUserLimit, PerUserLimitError } from "../lib/per-user-limit.ts";
 import * as schema from "./schema.ts";
 
 export type Orm = PostgresJsDatabase<typeof schema>;
@@ -14,8 +16,11 @@ export type Transaction = Parameters<Parameters<Orm["transaction"]>[0]>[0];
 export type Database = {
   orm: Orm;
   sql: Sql;
-  /** Runs `work` under the client-side deadline; past it, or without a connection: DomainError("unavailable"). */
-  run: <Result>(work: () => PromiseLike<Result>) => Promise<Result>;
+  /**
+   * Runs `work` under the client-side deadline; past it, or without a connection: DomainError("unavailable"). Work for
+   * one account: a few statements of it at a time, so that its heavy ones do not take the connections of all.
+   */
+  run: <Result>(work: () => PromiseLike<Result>, account?: UserId) => Promise<Result>;
   close(): Promise<void>;
 };
 
@@ -30,6 +35,16 @@ export type DatabaseOptions = {
   applicationName: string;
 };
 
+/**
+ * While all connections are busy, at most one statement more is sent behind each: by default a hundred, which would all
+ * wait for a slow one. (With none the driver's transactions fail.) Its types leave this option out.
+ */
+const FEW_IN_A_LINE = { max_pipeline: 1 };
+
+/** Two, for a list and its count are asked for together. */
+const STATEMENTS_PER_ACCOUNT_MAX = 2;
+const STATEMENTS_WAITING_PER_ACCOUNT_MAX = 200;
+
 const bigintAsNumber = {
   to: 20,
   from: [20],
@@ -40,6 +55,7 @@ const bigintAsNumber = {
 export function openDatabase(options: DatabaseOptions): Database {
   const connect = (settings: Record<string, string> = {}) =>
     postgres(options.url, {
+      ...FEW_IN_A_LINE,
       max: options.connectionsMax,
       connect_timeout: Math.ceil(options.queryTimeoutMs / 1_000),
       idle_timeout: 0,
@@ -62,23 +78,35 @@ export function openDatabase(options: DatabaseOptions): Database {
   const sql = connect({ plan_cache_mode: "force_generic_plan", enable_seqscan: "off" }) as Sql;
   const orm = drizzle(ormClient, { schema });
   let running = 0;
+  const accounts = new PerUserLimit(STATEMENTS_PER_ACCOUNT_MAX, STATEMENTS_WAITING_PER_ACCOUNT_MAX);
 
-  async function run<Result>(work: () => PromiseLike<Result>): Promise<Result> {
-    if (running >= options.queriesMax) throw unavailable("too many statements are waiting for it");
-    running += 1;
+  async function run<Result>(work: () => PromiseLike<Result>, account?: UserId): Promise<Result> {
+    let hasPassed = false;
     let timer: { cancel(): void } | undefined;
     const deadline = new Promise<never>((_, reject) => {
-      timer = options.clock.after(options.queryTimeoutMs, () =>
-        reject(unavailable(`no answer within ${options.queryTimeoutMs} ms`)),
-      );
+      timer = options.clock.after(options.queryTimeoutMs, () => {
+        hasPassed = true;
+        reject(unavailable(`no answer within ${options.queryTimeoutMs} ms`));
+      });
     });
+    /** Counts until the statement has ended, which may be later than anybody waits for it. */
+    const inTurn = async (): Promise<Result> => {
+      if (hasPassed) throw unavailable("its turn came too late");
+      if (running >= options.queriesMax) throw unavailable("too many statements are waiting for it");
+      running += 1;
+      try {
+        return await work();
+      } finally {
+        running -= 1;
+      }
+    };
     try {
-      return await Promise.race([work(), deadline]);
+      return await Promise.race([account === undefined ? inTurn() : accounts.run(account, inTurn), deadline]);
     } catch (error) {
+      if (error instanceof PerUserLimitError) throw unavailable("too many statements of this account are waiting");
       throw isConnectionFailure(error) ? unavailable("no connection") : error;
     } finally {
       timer?.cancel();
-      running -= 1;
     }
   }
 

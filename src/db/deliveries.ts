@@ -23,7 +23,7 @@ const ATTEMPTS_LISTED_MAX = 1_000;
 const owned = (userId: UserId, id: DeliveryId) => and(eq(deliveries.id, id), eq(deliveries.userId, userId));
 
 export async function findDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery | undefined> {
-  const rows = await db.run(() => db.orm.select().from(deliveries).where(owned(userId, id)));
+  const rows = await db.run(() => db.orm.select().from(deliveries).where(owned(userId, id)), userId);
   return rows[0];
 }
 
@@ -41,13 +41,15 @@ export async function listDeliveries(
     filter.eventType === undefined ? undefined : eq(deliveries.eventType, filter.eventType),
     inWindow(deliveries.id, deliveries.createdAt, window),
   );
-  const rows = await db.run(() =>
-    db.orm
-      .select()
-      .from(deliveries)
-      .where(where)
-      .orderBy(desc(deliveries.id))
-      .limit(window.limit + 1),
+  const rows = await db.run(
+    () =>
+      db.orm
+        .select()
+        .from(deliveries)
+        .where(where)
+        .orderBy(desc(deliveries.id))
+        .limit(window.limit + 1),
+    userId,
   );
   return { data: rows.slice(0, window.limit), hasMore: rows.length > window.limit };
 }
@@ -70,18 +72,20 @@ export async function listDeliveriesOfEvent(
     eq(deliveries.eventId, eventId),
     eq(deliveries.userId, userId),
   );
-  return db.run(() => db.orm.select().from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit));
+  return db.run(() => db.orm.select().from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit), userId);
 }
 
 /** In the order in which they were made. */
-export async function listAttempts(db: Database, deliveryId: DeliveryId): Promise<Attempt[]> {
-  return db.run(() =>
-    db.orm
-      .select()
-      .from(attempts)
-      .where(eq(attempts.deliveryId, deliveryId))
-      .orderBy(asc(attempts.attempt), asc(attempts.id))
-      .limit(ATTEMPTS_LISTED_MAX),
+export async function listAttempts(db: Database, userId: UserId, deliveryId: DeliveryId): Promise<Attempt[]> {
+  return db.run(
+    () =>
+      db.orm
+        .select()
+        .from(attempts)
+        .where(eq(attempts.deliveryId, deliveryId))
+        .orderBy(asc(attempts.attempt), asc(attempts.id))
+        .limit(ATTEMPTS_LISTED_MAX),
+    userId,
   );
 }
 
@@ -90,22 +94,24 @@ export async function listAttempts(db: Database, deliveryId: DeliveryId): Promis
  * and results of its past no longer count. Throws not_found, and conflict while it is pending or its webhook is off.
  */
 export async function replayDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery> {
-  const rows = await db.run(() =>
-    db.orm
-      .update(deliveries)
-      .set({
-        status: "pending",
-        generation: sql`${deliveries.generation} + 1`,
-        streamSeq: null,
-        streamEpoch: null,
-        dueAt: sql`now()`,
-        pendingSince: sql`now()`,
-        scheduleBase: sql`${deliveries.attemptCount}`,
-        completedAt: null,
-        priority: "low",
-      })
-      .where(and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`))
-      .returning(),
+  const rows = await db.run(
+    () =>
+      db.orm
+        .update(deliveries)
+        .set({
+          status: "pending",
+          generation: sql`${deliveries.generation} + 1`,
+          streamSeq: null,
+          streamEpoch: null,
+          dueAt: sql`now()`,
+          pendingSince: sql`now()`,
+          scheduleBase: sql`${deliveries.attemptCount}`,
+          completedAt: null,
+          priority: "low",
+        })
+        .where(and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`))
+        .returning(),
+    userId,
   );
   return rows[0] ?? refuseReplay(db, userId, id);
 }

@@ -31,7 +31,7 @@ const columns = {
 
 export async function findSubscriber(db: Database, userId: UserId, id: SubscriberId): Promise<Subscriber | undefined> {
   const where = and(eq(subscribers.id, id), eq(subscribers.userId, userId));
-  const rows = await db.run(() => db.orm.select(columns).from(subscribers).where(where));
+  const rows = await db.run(() => db.orm.select(columns).from(subscribers).where(where), userId);
   return rows.map(toSubscriber)[0];
 }
 
@@ -44,16 +44,18 @@ export async function listSubscribers(
 ): Promise<{ data: Subscriber[]; count: number }> {
   const where = matching(userId, filter);
   const [rows, counted] = await Promise.all([
-    db.run(() =>
-      db.orm
-        .select(columns)
-        .from(subscribers)
-        .where(where)
-        .orderBy(desc(subscribers.id))
-        .offset(page.skip)
-        .limit(page.limit),
+    db.run(
+      () =>
+        db.orm
+          .select(columns)
+          .from(subscribers)
+          .where(where)
+          .orderBy(desc(subscribers.id))
+          .offset(page.skip)
+          .limit(page.limit),
+      userId,
     ),
-    db.run(() => db.orm.select({ count: count() }).from(subscribers).where(where)),
+    db.run(() => db.orm.select({ count: count() }).from(subscribers).where(where), userId),
   ]);
   return { data: rows.map(toSubscriber), count: counted[0]?.count ?? 0 };
 }

@@ -46,12 +46,16 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
 
 export async function listUsers(
   db: Database,
+  callerId: UserId,
   page: { skip: number; limit: number },
 ): Promise<{ data: User[]; count: number }> {
   const where = isNull(users.deletedAt);
   const [data, counted] = await Promise.all([
-    db.run(() => db.orm.select().from(users).where(where).orderBy(asc(users.id)).offset(page.skip).limit(page.limit)),
-    db.run(() => db.orm.select({ count: count() }).from(users).where(where)),
+    db.run(
+      () => db.orm.select().from(users).where(where).orderBy(asc(users.id)).offset(page.skip).limit(page.limit),
+      callerId,
+    ),
+    db.run(() => db.orm.select({ count: count() }).from(users).where(where), callerId),
   ]);
   return { data, count: counted[0]?.count ?? 0 };
 }

@@ -32,7 +32,7 @@ export async function insertWebhook(
   secret: EncryptedSecret,
 ): Promise<Webhook> {
   const partition = partitionOf(id);
-  return inTransaction(db, async (tx) => {
+  return inTransaction(db, userId, async (tx) => {
     await assertRoom(tx, userId);
     const rows = await tx
       .insert(webhooks)
@@ -62,7 +62,7 @@ async function assertRoom(tx: Transaction, userId: UserId): Promise<void> {
 }
 
 export async function findWebhook(db: Database, userId: UserId, id: WebhookId): Promise<Webhook | undefined> {
-  const rows = await db.run(() => selectWebhooks(db).where(present(userId, id)));
+  const rows = await db.run(() => selectWebhooks(db).where(present(userId, id)), userId);
   return rows.map(toWebhook)[0];
 }
 
@@ -79,8 +79,8 @@ export async function listWebhooks(
     filter.includeInactive ? undefined : eq(webhooks.isActive, true),
   );
   const [rows, counted] = await Promise.all([
-    db.run(() => selectWebhooks(db).where(where).orderBy(asc(webhooks.id)).offset(page.skip).limit(page.limit)),
-    db.run(() => db.orm.select({ count: count() }).from(webhooks).where(where)),
+    db.run(() => selectWebhooks(db).where(where).orderBy(asc(webhooks.id)).offset(page.skip).limit(page.limit), userId),
+    db.run(() => db.orm.select({ count: count() }).from(webhooks).where(where), userId),
   ]);
   return { data: rows.map(toWebhook), count: counted[0]?.count ?? 0 };
 }
@@ -95,7 +95,7 @@ export async function updateWebhook(
   id: WebhookId,
   change: Partial<WebhookFields>,
 ): Promise<Webhook> {
-  return inTransaction(db, async (tx) => {
+  return inTransaction(db, userId, async (tx) => {
     const before = await tx.select().from(webhooks).where(present(userId, id)).for("no key update");
     const old = before[0];
     if (old === undefined) throw notFound("webhook");
@@ -121,7 +121,7 @@ function endpointChange(old: Row, row: Row) {
 
 /** False when there is no such webhook. */
 export async function deleteWebhook(db: Database, userId: UserId, id: WebhookId): Promise<boolean> {
-  return inTransaction(db, async (tx) => {
+  return inTransaction(db, userId, async (tx) => {
     const deleted = await tx
       .update(webhooks)
       .set({ deletedAt: sql`now()`, isActive: false, updatedAt: sql`now()` })
@@ -142,12 +142,14 @@ export async function findWebhookSecret(
   userId: UserId,
   id: WebhookId,
 ): Promise<EncryptedSecret | undefined> {
-  const rows = await db.run(() =>
-    db.orm
-      .select({ ciphertext: webhookSecrets.ciphertext, keyId: webhookSecrets.keyId })
-      .from(webhookSecrets)
-      .innerJoin(webhooks, eq(webhooks.id, webhookSecrets.webhookId))
-      .where(and(present(userId, id), isNull(webhookSecrets.expiresAt))),
+  const rows = await db.run(
+    () =>
+      db.orm
+        .select({ ciphertext: webhookSecrets.ciphertext, keyId: webhookSecrets.keyId })
+        .from(webhookSecrets)
+        .innerJoin(webhooks, eq(webhooks.id, webhookSecrets.webhookId))
+        .where(and(present(userId, id), isNull(webhookSecrets.expiresAt))),
+    userId,
   );
   return rows[0];
 }
@@ -163,9 +165,13 @@ function toWebhook(row: { webhook: Row; circuit: Webhook["circuit"] }): Webhook 
   return { ...row.webhook, circuit: row.circuit };
 }
 
-async function inTransaction<Result>(db: Database, work: (tx: Transaction) => Promise<Result>): Promise<Result> {
+async function inTransaction<Result>(
+  db: Database,
+  userId: UserId,
+  work: (tx: Transaction) => Promise<Result>,
+): Promise<Result> {
   try {
-    return await db.run(() => db.orm.transaction(work));
+    return await db.run(() => db.orm.transaction(work), userId);
   } catch (error) {
     if (isUniqueViolation(error)) throw new DomainError("conflict", "This URL is registered already.");
     throw error;

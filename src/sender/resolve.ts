@@ -8,7 +8,7 @@ import { RESOLVE_CACHE_MS, RESOLVE_TIMEOUT_MS, RESOLVES_IN_FLIGHT_PER_USER_MAX }
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import { type AddressGuard, isAddressLiteral, type Judgement } from "./address.ts";
-import { PerUserLimit } from "./per-user-limit.ts";
+import { PerUserLimit } from "../lib/per-user-limit.ts";
 
 /** The addresses of a name. Rejects, with the resolver's code, when there are none. */
 export type Lookup = (name: string) => Promise<readonly string[]>;

@@ -1,13 +1,22 @@
 // At most so many pieces of work at once for one user; the others of that user wait, and no other user does.
 
-import { Semaphore } from "../lib/semaphore.ts";
+import { Semaphore } from "./semaphore.ts";
+
+export class PerUserLimitError extends Error {
+  constructor() {
+    super("too much work of this user is waiting");
+  }
+}
 
 export class PerUserLimit {
   readonly #permits: number;
+  readonly #waitingMax: number;
   readonly #users = new Map<string, { semaphore: Semaphore; interested: number }>();
 
-  constructor(permits: number) {
+  /** With more than `waitingMax` waiting for one user, one more is refused with PerUserLimitError. */
+  constructor(permits: number, waitingMax = Number.POSITIVE_INFINITY) {
     this.#permits = permits;
+    this.#waitingMax = waitingMax;
   }
 
   /** Users with work running or waiting. */
@@ -17,6 +26,7 @@ export class PerUserLimit {
 
   async run<Result>(userId: string, work: () => Promise<Result>): Promise<Result> {
     const user = this.#users.get(userId) ?? { semaphore: new Semaphore(this.#permits), interested: 0 };
+    if (user.semaphore.waiting >= this.#waitingMax) throw new PerUserLimitError();
     this.#users.set(userId, user);
     user.interested += 1;
     await user.semaphore.acquire();

@@ -1,0 +1,57 @@
+// What a database promises to those who share it: a deadline, and connections that no account takes for itself.
+
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type Database, openDatabase } from "../../src/db/database.ts";
+import { DomainError } from "../../src/domain/error.ts";
+import type { UserId } from "../../src/domain/ids.ts";
+import { systemClock as clock } from "../../src/lib/clock.ts";
+import { type TestDatabase, testDatabase } from "../support/services.ts";
+
+const QUERY_TIMEOUT_MS = 1_000;
+const user = (name: string) => name as UserId;
+
+let server: TestDatabase;
+let database: Database;
+beforeAll(async () => {
+  server = await testDatabase();
+  database = openDatabase({
+    url: server.url,
+    clock,
+    connectionsMax: 4,
+    queryTimeoutMs: QUERY_TIMEOUT_MS,
+    queriesMax: 100,
+    applicationName: "database.test",
+  });
+  await Promise.all(Array.from({ length: 4 }, () => database.run(() => database.orm.execute("SELECT pg_sleep(0.05)"))));
+}, 30_000);
+afterAll(async () => {
+  await database.close();
+  await server.drop();
+});
+
+const slow = (account: UserId) => database.run(() => database.orm.execute("SELECT pg_sleep(0.7)"), account);
+
+test("one account's slow statements leave the connections to others, and the others' run on free ones at once", async () => {
+  const own = Promise.allSettled(Array.from({ length: 20 }, () => slow(user("heavy"))));
+  for (let n = 0; n < 5; n += 1) await database.run(() => database.orm.execute("SELECT 1"), user("light"));
+  const [asleep] = await database.sql`SELECT count(*)::int AS count FROM pg_stat_activity
+    WHERE application_name = 'database.test' AND query = 'SELECT pg_sleep(0.7)' AND state = 'active'`;
+  // Five round trips and a look at the server, while the first two of the heavy ones are still asleep.
+  expect(asleep?.["count"]).toBe(2);
+  const ended = await own;
+  expect(ended.filter(({ status }) => status === "fulfilled").length).toBe(2);
+});
+
+test("what got no turn within the deadline is told so, and is not run any more", async () => {
+  await database.sql`CREATE TABLE ran (n int)`;
+  const own = [slow(user("busy")), slow(user("busy"))];
+  const late = [slow(user("busy")), slow(user("busy"))];
+  const never = database.run(() => database.sql`INSERT INTO ran VALUES (1)`, user("busy"));
+  const error = await never.catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(DomainError);
+  expect((error as DomainError).code).toBe("unavailable");
+  await Promise.allSettled([...own, ...late]);
+  // Its turn comes when those before it have ended: later than its deadline.
+  await Promise.allSettled([slow(user("busy")), slow(user("busy"))]);
+  expect(await database.sql`SELECT n FROM ran`).toHaveLength(0);
+});
