@@ -6,6 +6,7 @@ import { ensureFirstSuperuser } from "./api/first-superuser.ts";
 import type { Config } from "./config.ts";
 import { errorCodeOf } from "./db/database.ts";
 import { disableWebhook, listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
+import { Pulse } from "./db/pulse.ts";
 import { checkDeliveries, recordResults } from "./db/results.ts";
 import { createFoundation, grouped } from "./foundation.ts";
 import { Attempts } from "./delivery/attempt.ts";
@@ -220,12 +221,14 @@ export function createWorker(config: Config, isFair = true): Service {
       tableKeeper.disown(partition);
     },
   });
+  const pulse = new Pulse(database, clock);
   const ownership = new Ownership({
     store: new OwnersBucket(link),
     clock,
     workerId,
     identity: ownIdentity(),
     attemptTimeoutMs: config.attemptTimeoutMs,
+    isAble: () => pulse.isAnswering,
     events: {
       gained: (partition, lease, reason) => tenures.gain(partition, lease, reason),
       release: (partition, reason) => tenures.release(partition, reason),
@@ -288,6 +291,7 @@ export function createWorker(config: Config, isFair = true): Service {
     refill,
     tableKeeper,
     housekeeping,
+    pulse,
     fleet,
   ]);
 }

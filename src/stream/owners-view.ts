@@ -1,11 +1,18 @@
 // The bucket `webhook-owners` as one worker has heard of it: who is there, and who holds which partition.
 
-import { type Partition, partitionName } from "../domain/partition.ts";
+import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
 import type { ProcessIdentity } from "../lib/process-identity.ts";
 import type { Entry } from "./owners-bucket.ts";
 
 /** A key's value: who holds a lease, or who is there. */
-export type Holder = { worker: string; process: ProcessIdentity | null; since: string; isLeaving?: boolean };
+export type Holder = {
+  worker: string;
+  process: ProcessIdentity | null;
+  since: string;
+  isLeaving?: boolean;
+  /** Its Postgres does not answer. */
+  isUnable?: boolean;
+};
 
 const PRESENCE_PREFIX = "worker.";
 
@@ -52,20 +59,31 @@ export class OwnersView {
     return parseHolder(this.#entries.get(partitionName(partition))?.value ?? null);
   }
 
-  /** Nobody holds it, or `workerId` does (a claim whose answer was lost), or its holder has died on this machine. */
-  isFreeFor(workerId: string, partition: Partition): boolean {
-    const holder = this.holderOf(partition);
-    return holder === undefined || holder.worker === workerId || this.#isDead(holder);
+  /**
+   * What nobody holds, or `workerId` does (a claim whose answer was lost), or one that has died on this machine; but for
+   * what `isTaken`. Each rank's list begins at another place.
+   */
+  claimableBy(workerId: string, rank: number, isTaken: (partition: Partition) => boolean): Partition[] {
+    const free = ALL_PARTITIONS.filter((partition) => {
+      if (isTaken(partition)) return false;
+      const holder = this.holderOf(partition);
+      return holder === undefined || holder.worker === workerId || this.#isDead(holder);
+    });
+    const from = free.length === 0 ? 0 : (rank * 4) % free.length;
+    return [...free.slice(from), ...free.slice(0, from)];
   }
 
-  /** Who is there and stays, in the order of their ids. */
+  /**
+   * Among whom the partitions are shared, in the order of their ids: who is there, stays, and is able to work; all who
+   * stay, if none is.
+   */
   workers(): string[] {
-    return [...this.#entries.values()]
+    const staying = [...this.#entries.values()]
       .filter(({ key }) => key.startsWith(PRESENCE_PREFIX))
       .flatMap(({ value }) => parseHolder(value) ?? [])
-      .filter((holder) => holder.isLeaving !== true && !this.#isDead(holder))
-      .map(({ worker }) => worker)
-      .toSorted();
+      .filter((holder) => holder.isLeaving !== true && !this.#isDead(holder));
+    const able = staying.filter((holder) => holder.isUnable !== true);
+    return (able.length > 0 ? able : staying).map(({ worker }) => worker).toSorted();
   }
 
   /** What the dead of this machine have left behind: the keys of their presence, and whether any lease is among it. */

@@ -1,45 +1,36 @@
 // One owner per partition in the whole fleet. Every worker keeps a presence key; ranked by it, each owns its share of the
 // partitions: it gives a surplus back, claims what is free, and takes over at once from a process that has died on this
-// machine. What a lease promises stands in domain/lease.ts.
+// machine. One whose Postgres does not answer gives everything back, if another's does. What a lease promises stands in
+// domain/lease.ts.
 
 import { ElapsedTime, Lease, leaseTtlMs, quotaOf, RENEW_INTERVAL_MS } from "../domain/lease.ts";
 import { ALL_PARTITIONS, type Partition, partitionName } from "../domain/partition.ts";
-import type { Clock } from "../lib/clock.ts";
-import { hasSurelyEnded, type ProcessIdentity } from "../lib/process-identity.ts";
+import { sleep } from "../lib/clock.ts";
+import { hasSurelyEnded } from "../lib/process-identity.ts";
 import type { Service } from "../lib/service.ts";
 import { Timers } from "../lib/timers.ts";
-import type { Entry, OwnersStore } from "./owners-bucket.ts";
+import type { Entry } from "./owners-bucket.ts";
 import { type Holder, OwnersView } from "./owners-view.ts";
+import type { OwnershipOptions } from "./ownership-ports.ts";
 import { Presence } from "./presence.ts";
 
-/** What the delivery side does with a partition. */
-export type OwnershipEvents = {
-  gained(partition: Partition, lease: Lease, reason: string): void;
-  /** Resolves when nothing of it is in hand any more; only then is the lease given up. */
-  release(partition: Partition, reason: string): Promise<void>;
-  lost(partition: Partition, reason: string): void;
-  takenOver(partition: Partition): void;
+type Owned = {
+  lease: Lease;
+  value: string;
+  releasing: Promise<void> | undefined;
+  isRenewing: boolean;
+  /** Monotonic: when an unable worker stops waiting for what it cannot record, and lets the lease run out. */
+  giveUpAt: number;
 };
-
-export type OwnershipOptions = {
-  store: OwnersStore;
-  clock: Clock;
-  workerId: string;
-  identity: ProcessIdentity | undefined;
-  /** Whether another worker's process has surely ended, as far as this one can tell. */
-  hasEnded?: (other: ProcessIdentity) => boolean;
-  /** Decides how long a lease must last. */
-  attemptTimeoutMs: number;
-  events: OwnershipEvents;
-  onTrouble(task: string, error: unknown): void;
-};
-
-type Owned = { lease: Lease; value: string; releasing: Promise<void> | undefined; isRenewing: boolean };
 
 /** Changes in the bucket that come together are answered together. */
 const SETTLE_MS = 50;
 /** How often the owners on this machine are looked at: their death is noticed within this. */
 const LOOK_INTERVAL_MS = 500;
+/** More than the last request takes: then what is left are results that cannot be recorded. */
+const GIVE_UP_SLACK_MS = 5_000;
+
+const UNABLE = "its Postgres does not answer, and another worker's does";
 
 export class Ownership implements Service {
   readonly name = "ownership";
@@ -144,13 +135,14 @@ export class Ownership implements Service {
     this.#background("presence", this.#renewPresence());
     for (const [partition, owned] of this.#owned) {
       if (!owned.lease.isCurrent()) this.#lose(partition, "its deadline passed without a renewal");
+      else if (owned.giveUpAt < this.#options.clock.monotonic() && this.#isReplaced()) this.#lose(partition, UNABLE);
       else if (!owned.isRenewing) this.#background(partitionName(partition), this.#renewLease(partition, owned));
     }
     this.#plan();
   }
 
   #renewPresence(): Promise<void> {
-    return this.#presence.renew(this.#now(), this.#isStopping);
+    return this.#presence.renew(this.#now(), { isLeaving: this.#isStopping, isUnable: !this.#options.isAble() });
   }
 
   async #renewLease(partition: Partition, owned: Owned): Promise<void> {
@@ -180,36 +172,33 @@ export class Ownership implements Service {
 
   #balance(): void {
     if (this.#isStopping || !this.#presence.isKnown) return;
-    const { workerId, clock } = this.#options;
+    const { workerId, clock, attemptTimeoutMs } = this.#options;
     const ranks = this.#view.workers();
     const rank = ranks.indexOf(workerId);
-    if (rank === -1) return;
-    const quota = quotaOf(ALL_PARTITIONS.length, ranks.length, rank);
+    const isReplaced = this.#isReplaced();
+    if (rank === -1 && !isReplaced) return;
+    const quota = isReplaced ? 0 : quotaOf(ALL_PARTITIONS.length, ranks.length, rank);
     const kept = [...this.#owned]
       .filter(([, { releasing }]) => releasing === undefined)
       .map(([partition]) => partition);
     for (const partition of kept.slice(quota)) {
-      this.#background(
-        partitionName(partition),
-        this.#release(partition, `one of ${ranks.length} workers owns ${quota}`),
-      );
+      const reason = isReplaced ? UNABLE : `one of ${ranks.length} workers owns ${quota}`;
+      const owned = this.#owned.get(partition);
+      if (isReplaced && owned) owned.giveUpAt = clock.monotonic() + attemptTimeoutMs + GIVE_UP_SLACK_MS;
+      this.#background(partitionName(partition), this.#release(partition, reason));
     }
     if (clock.monotonic() < this.#claimNotBefore) return;
     const wanted = quota - kept.length - this.#claiming.size;
-    for (const partition of this.#claimable(rank).slice(0, Math.max(0, wanted))) {
+    const isTaken = (partition: Partition): boolean => this.#owned.has(partition) || this.#claiming.has(partition);
+    for (const partition of this.#view.claimableBy(workerId, rank, isTaken).slice(0, Math.max(0, wanted))) {
       this.#background(partitionName(partition), this.#claim(partition));
     }
   }
 
-  /** Partitions without an owner, or whose owner has died here; each worker begins at another place of the list. */
-  #claimable(rank: number): Partition[] {
-    const { workerId } = this.#options;
-    const free = ALL_PARTITIONS.filter(
-      (partition) =>
-        !this.#owned.has(partition) && !this.#claiming.has(partition) && this.#view.isFreeFor(workerId, partition),
-    );
-    const from = free.length === 0 ? 0 : (rank * 4) % free.length;
-    return [...free.slice(from), ...free.slice(0, from)];
+  /** Unable, and others are able: nothing should be ours. */
+  #isReplaced(): boolean {
+    const able = this.#view.workers();
+    return !this.#options.isAble() && able.length > 0 && !able.includes(this.#options.workerId);
   }
 
   async #claim(partition: Partition): Promise<void> {
@@ -238,7 +227,7 @@ export class Ownership implements Service {
         await store.remove(key, revision);
         return;
       }
-      this.#owned.set(partition, { lease, value, releasing: undefined, isRenewing: false });
+      this.#owned.set(partition, { lease, value, releasing: undefined, isRenewing: false, giveUpAt: Infinity });
       if (holder === undefined || holder.worker === workerId) events.gained(partition, lease, "it was free");
       else {
         events.takenOver(partition);
@@ -261,7 +250,7 @@ export class Ownership implements Service {
     await this.#options.events.release(partition, reason);
     if (this.#owned.get(partition) !== owned) return;
     // Not before a renewal under way is answered: its revision is the one to delete.
-    while (owned.isRenewing) await this.#wait(SETTLE_MS);
+    while (owned.isRenewing) await sleep(this.#options.clock, SETTLE_MS);
     if (this.#owned.get(partition) !== owned) return;
     this.#owned.delete(partition);
     await this.#options.store.remove(partitionName(partition), owned.lease.revision);
@@ -291,9 +280,5 @@ export class Ownership implements Service {
 
   #background(task: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#options.onTrouble(task, error));
-  }
-
-  #wait(delayMs: number): Promise<void> {
-    return new Promise((resolve) => this.#options.clock.after(delayMs, resolve));
   }
 }

@@ -28,10 +28,11 @@ export class Presence {
   }
 
   /** `isLeaving`: takes no more part in the ranking, and has not given everything back yet. */
-  async renew(since: string, isLeaving: boolean): Promise<void> {
+  async renew(since: string, state: { isLeaving: boolean; isUnable: boolean }): Promise<void> {
     const { store, workerId, identity, ttlMs } = this.#options;
     const holder: Holder = { worker: workerId, process: identity ?? null, since };
-    if (isLeaving) holder.isLeaving = true;
+    if (state.isLeaving) holder.isLeaving = true;
+    if (state.isUnable) holder.isUnable = true;
     const value = JSON.stringify(holder);
     let revision = await store.write(this.#key, value, this.#revision, ttlMs);
     if (revision === undefined) {

@@ -77,6 +77,28 @@ export const FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: "worker-cut-from-postgres",
+    about: "the connections between one worker and Postgres broken until the others own everything",
+    workers: 3,
+    victim: firstWorker,
+    async strike(fleet) {
+      fleet.workerToPostgres.cut();
+      await fleet.balanced(2, 90_000);
+      fleet.workerToPostgres.heal();
+    },
+  },
+  {
+    name: "worker-postgres-black-hole",
+    about: "the same, with nothing passing between them any more",
+    workers: 3,
+    victim: firstWorker,
+    async strike(fleet) {
+      fleet.workerToPostgres.swallow();
+      await fleet.balanced(2, 90_000);
+      fleet.workerToPostgres.heal();
+    },
+  },
+  {
     name: "api-killed",
     about: "SIGKILL of the api, started again 1 s later",
     workers: 2,

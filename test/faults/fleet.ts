@@ -48,8 +48,9 @@ export class Fleet {
   readonly nats: TestNats;
   /** Between the api and Postgres. */
   readonly apiToPostgres: TcpProxy;
-  /** Between the first worker and NATS. */
+  /** Between the first worker and NATS, and between it and Postgres. */
   readonly workerToNats: TcpProxy;
+  readonly workerToPostgres: TcpProxy;
   readonly url: string;
   readonly folder: string;
   readonly sql: postgres.Sql;
@@ -60,13 +61,17 @@ export class Fleet {
   readonly #all: Role[] = [];
 
   private constructor(
-    parts: Pick<Fleet, "database" | "nats" | "apiToPostgres" | "workerToNats" | "url" | "folder" | "cluster">,
+    parts: Pick<
+      Fleet,
+      "database" | "nats" | "apiToPostgres" | "workerToNats" | "workerToPostgres" | "url" | "folder" | "cluster"
+    >,
     env: Record<string, string>,
   ) {
     this.database = parts.database;
     this.nats = parts.nats;
     this.apiToPostgres = parts.apiToPostgres;
     this.workerToNats = parts.workerToNats;
+    this.workerToPostgres = parts.workerToPostgres;
     this.url = parts.url;
     this.folder = parts.folder;
     this.cluster = parts.cluster;
@@ -82,13 +87,14 @@ export class Fleet {
       anyFreePort(),
       testFolder("fleet"),
     ]);
-    const [apiToPostgres, workerToNats] = await Promise.all([
+    const [apiToPostgres, workerToPostgres, workerToNats] = await Promise.all([
+      TcpProxy.to(Number(new URL(database.url).port)),
       TcpProxy.to(Number(new URL(database.url).port)),
       TcpProxy.to(nats.port),
     ]);
     const url = `http://127.0.0.1:${port}`;
     const fleet = new Fleet(
-      { database, nats, apiToPostgres, workerToNats, url, folder, cluster },
+      { database, nats, apiToPostgres, workerToNats, workerToPostgres, url, folder, cluster },
       {
         DATABASE_URL: database.url,
         NATS_URL: cluster?.url ?? nats.url,
@@ -119,7 +125,12 @@ export class Fleet {
 
   async startWorker(): Promise<Role> {
     const isFirst = this.workers.length === 0 && this.#env["NATS_URL"] === this.nats.url;
-    const env = isFirst ? { NATS_URL: through(this.nats.url, this.workerToNats) } : {};
+    const env = isFirst
+      ? {
+          NATS_URL: through(this.nats.url, this.workerToNats),
+          DATABASE_URL: through(this.database.url, this.workerToPostgres),
+        }
+      : {};
     const worker = this.#spawn("worker", env);
     const place = this.workers.length;
     const pending = { name: "starting" } as Role;
@@ -206,6 +217,7 @@ export class Fleet {
     await Promise.all(this.#all.map(({ exited }) => exited));
     this.apiToPostgres.stop();
     this.workerToNats.stop();
+    this.workerToPostgres.stop();
     await this.sql.end({ timeout: 1 });
     await Promise.all([this.nats.stop(), this.cluster?.stop(), this.database.drop()]);
   }

@@ -70,6 +70,12 @@ const TROUBLES: readonly Trouble[] = [
   function join(fleet) {
     if (fleet.present.length < WORKERS_MAX) fleet.join();
   },
+  function losePostgres({ world, present }) {
+    const worker = world.oneOf(present);
+    if (worker === undefined) return;
+    worker.isAble = false;
+    world.after(world.between(1_000, 40_000), () => (worker.isAble = true));
+  },
   function deleteBucket(fleet) {
     if (fleet.bucket !== undefined && fleet.world.happens(0.3)) fleet.deleteBucket(fleet.world.between(10, 3_000));
   },
@@ -85,7 +91,10 @@ async function simulate(seed: number, teeth: Teeth = SOUND): Promise<SimulatedFl
   }
   // The longest trouble is over by then.
   await world.runUntil(world.now + 30_000);
-  for (const { process } of fleet.present) process.thaw(false);
+  for (const worker of fleet.present) {
+    worker.process.thaw(false);
+    worker.isAble = true;
+  }
   await world.runUntil(world.now + CALM_MS);
   return fleet;
 }
@@ -100,6 +109,25 @@ describe("ownership", () => {
       const shares = present.map(({ tenures }) => tenures.size);
       const expected = present.map((_, rank) => quotaOf(ALL_PARTITIONS.length, present.length, rank));
       expect(shares, `seed ${seed}`).toEqual(expected);
+    }
+  }, 30_000);
+
+  test(`leaves a worker whose Postgres does not answer, while another's does (${SEEDS} seeds)`, async () => {
+    for (let seed = 1; seed <= SEEDS; seed += 1) {
+      const world = new World(seed);
+      const fleet = new SimulatedFleet(world, 2 + Math.floor(world.between(0, 4)), SOUND);
+      await world.runUntil(30_000);
+      const unable = fleet.present.filter((_, index) => index > 0 && world.happens(0.5));
+      for (const worker of unable) worker.isAble = false;
+      await world.runUntil(world.now + CALM_MS);
+      for (const worker of unable) expect(worker.tenures.size, `seed ${seed}`).toBe(0);
+      const owned = () => fleet.present.flatMap(({ tenures }) => [...tenures.keys()]).toSorted((a, b) => a - b);
+      expect(owned(), `seed ${seed}`).toEqual([...ALL_PARTITIONS]);
+      // When it answers nobody, everybody keeps a share.
+      for (const worker of fleet.present) worker.isAble = false;
+      await world.runUntil(world.now + CALM_MS);
+      expect(owned(), `seed ${seed}`).toEqual([...ALL_PARTITIONS]);
+      expect(fleet.violations, `seed ${seed}`).toEqual([]);
     }
   }, 30_000);
 

@@ -33,6 +33,8 @@ export class SimulatedWorker {
   readonly tenures = new Map<Partition, Tenure>();
   /** Until when a request of ours may run, true time. */
   readonly busyUntil = new Map<Partition, number>();
+  /** Its Postgres answers. */
+  isAble = true;
   isStopping = false;
   hasStopped = false;
   #knownBucket: SimulatedBucket | undefined;
@@ -49,6 +51,7 @@ export class SimulatedWorker {
       identity: start,
       hasEnded: (other) => other.bootId === start.bootId && fleet.workers[other.pid]?.hasEnded === true,
       attemptTimeoutMs: ATTEMPT_TIMEOUT_MS,
+      isAble: () => this.isAble,
       events: {
         gained: (partition, lease) => {
           fleet.teeth.tamper(lease, this.process, partition);
@@ -61,6 +64,8 @@ export class SimulatedWorker {
           const restMs = world.between(0, Math.max(0, (this.busyUntil.get(partition) ?? 0) - world.now));
           this.busyUntil.set(partition, world.now + restMs);
           await new Promise<void>((resolve) => this.process.after(restMs * 1.01 + 1, resolve));
+          // Results cannot be recorded meanwhile.
+          while (!this.isAble) await new Promise<void>((resolve) => this.process.after(500, resolve));
           if (this.tenures.get(partition) === tenure) this.tenures.delete(partition);
         },
         lost: (partition) => this.tenures.delete(partition),
