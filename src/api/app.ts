@@ -14,6 +14,7 @@ import type { ApiDeps } from "./ports.ts";
 import { registrationRoutes } from "./registration.ts";
 import { requestPlugin } from "./requests.ts";
 import { statusRoutes } from "./status.ts";
+import { subscriberBatchRoutes } from "./subscriber-batch.ts";
 import { subscriberRoutes } from "./subscribers.ts";
 import { userRoutes } from "./users.ts";
 import { webhookRoutes } from "./webhooks.ts";
@@ -32,6 +33,7 @@ export function createApiApp(deps: ApiDeps) {
     .use(userRoutes(deps, auth, callers))
     .use(echoRoutes())
     .use(webhookRoutes(deps, auth))
+    .use(subscriberBatchRoutes(deps, auth))
     .use(subscriberRoutes(deps, auth))
     .use(eventRoutes(deps, auth))
     .use(eventTypeRoutes(auth))

@@ -1,5 +1,6 @@
 // Errors leave as RFC 9457 problem+json. The table here is the only place that turns a code into an HTTP status.
 
+import type { TSchema } from "@sinclair/typebox";
 import type { ValidationError } from "elysia";
 import { DomainError, type ErrorCode, type FieldError } from "../domain/error.ts";
 import { BatcherFullError } from "../lib/batcher.ts";
@@ -27,18 +28,22 @@ export function statusOf(error: DomainError | undefined): number {
 }
 
 export function problemResponse(error: DomainError | undefined): Response {
-  const { status, title } = error === undefined ? INTERNAL : STATUSES[error.code];
   const headers: Record<string, string> = { "content-type": "application/problem+json" };
   if (error?.code === "unauthenticated") headers["www-authenticate"] = "Bearer";
   if (error?.retryAfterS !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(error.retryAfterS)));
-  const problem = {
+  const problem = problemOf(error);
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
+}
+
+export function problemOf(error: DomainError | undefined) {
+  const { status, title } = error === undefined ? INTERNAL : STATUSES[error.code];
+  return {
     type: `/problems/${error?.code ?? "internal"}`,
     title,
     status,
     detail: error?.message ?? INTERNAL.detail,
     ...(error?.errors === undefined ? {} : { errors: error.errors }),
   };
-  return new Response(JSON.stringify(problem), { status, headers });
 }
 
 /** What `thrown` means to the caller; undefined for what was not foreseen. */
@@ -63,9 +68,19 @@ const FIELD_ERRORS_MAX = 20;
 function validationError(thrown: ValidationError): DomainError | undefined {
   const place = thrown.type === "params" ? "path" : thrown.type;
   if (place === "response") return undefined;
+  return invalidFields(
+    place,
+    thrown.all.filter((fault) => "path" in fault),
+  );
+}
+
+type Fault = { path: string; message: string; schema?: TSchema };
+
+/** What a schema found wrong at `place`. */
+export function invalidFields(place: string, faults: Iterable<Fault>): DomainError {
   const byPath = new Map<string, FieldError>();
-  for (const fault of thrown.all) {
-    if (!("path" in fault) || byPath.size >= FIELD_ERRORS_MAX) continue;
+  for (const fault of faults) {
+    if (byPath.size >= FIELD_ERRORS_MAX) break;
     const path = `${place}${fieldPath(fault.path)}`;
     const description: unknown = fault.schema?.["x-message"];
     const message = typeof description === "string" ? description : fault.message;

@@ -89,7 +89,7 @@ function withExamples(schema: Node, example: Node): Node {
 }
 
 function tidyDocs(schema: Node): Node {
-  if ("x-docs" in schema) return { ...node(schema["x-docs"]) };
+  if ("x-docs" in schema) return tidyDocs(node(schema["x-docs"]));
   const { anyOf, patternProperties, additionalProperties: _a, properties, items, ...more } = schema;
   const { "x-message": _m, "x-format": format, ...rest } = more;
   if (Array.isArray(anyOf)) return { ...rest, ...tidyUnion(anyOf.map(node)) };

@@ -14,6 +14,7 @@ import {
   type SubscriberChange as Change,
 } from "../domain/subscriber.ts";
 import { RawJson } from "../lib/json.ts";
+import type { CreatedSubscriber } from "../publish/acceptance.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, rawMember } from "./body.ts";
@@ -35,7 +36,7 @@ const members = {
   status: Type.Optional(oneOf(SUBSCRIBER_STATUSES)),
 };
 
-const NewSubscriberBody = fields(
+export const NewSubscriberBody = fields(
   { ...members, user_id: Type.Optional(uuid("Whose list; another user's for a superuser only.")) },
   {
     example: {
@@ -60,19 +61,10 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
     .post(
       "",
       async ({ caller, body, request, set }) => {
-        const [result] = await acceptance.createSubscribers([newSubscriberOf(caller, body, request)]);
-        if (result === undefined) throw new Error("createSubscribers gave no result");
+        const input = newSubscriberOf(caller, body, rawMember(request, "custom_fields"));
+        const created = createdOf(await acceptance.createSubscriber(input));
         set.status = 201;
-        switch (result.kind) {
-          case "created":
-            return subscriberView(result.subscriber);
-          case "email_taken":
-            throw new DomainError("conflict", "A subscriber with this e-mail exists already.");
-          case "user_unknown":
-            throw notFound("user");
-          default:
-            return unreachable(result);
-        }
+        return subscriberView(created);
       },
       {
         parse: jsonBody,
@@ -171,7 +163,27 @@ async function getSubscriber(deps: ApiDeps, userId: UserId, id: string): Promise
   return found;
 }
 
-function newSubscriberOf(caller: User, body: Static<typeof NewSubscriberBody>, request: Request): NewSubscriber {
+/** Throws conflict, and not_found for the user. */
+export function createdOf(result: CreatedSubscriber): Subscriber {
+  switch (result.kind) {
+    case "created":
+      return result.subscriber;
+    case "email_taken":
+      throw new DomainError("conflict", "A subscriber with this e-mail exists already.");
+    case "user_unknown":
+      throw notFound("user");
+    default:
+      return unreachable(result);
+  }
+}
+
+/** `customFields`: as the caller wrote them. Throws not_found for another's list, and invalid. */
+export function newSubscriberOf(
+  caller: User,
+  body: Static<typeof NewSubscriberBody>,
+  customFields: RawJson | undefined,
+  path = "body",
+): NewSubscriber {
   const userId = (body.user_id?.toLowerCase() ?? caller.id) as UserId;
   if (userId !== caller.id && !caller.isSuperuser) throw notFound("user");
   return {
@@ -180,14 +192,14 @@ function newSubscriberOf(caller: User, body: Static<typeof NewSubscriberBody>, r
     firstName: body.first_name ?? null,
     lastName: body.last_name ?? null,
     tags: [...new Set(body.tags)],
-    customFields: customFieldsOf(request) ?? new RawJson("{}"),
+    customFields: checkedFields(customFields, path) ?? new RawJson("{}"),
     status: body.status ?? "active",
   };
 }
 
 function changeOf(body: Static<typeof SubscriberChange>, request: Request): Change {
   const change: Change = {};
-  const customFields = customFieldsOf(request);
+  const customFields = checkedFields(rawMember(request, "custom_fields"), "body");
   if (body.email !== undefined) change.email = body.email;
   if (body.first_name !== undefined) change.firstName = body.first_name;
   if (body.last_name !== undefined) change.lastName = body.last_name;
@@ -197,11 +209,10 @@ function changeOf(body: Static<typeof SubscriberChange>, request: Request): Chan
   return change;
 }
 
-/** As the caller wrote them. They travel in every event of the subscriber, so the bound of events' data holds. */
-function customFieldsOf(request: Request): RawJson | undefined {
-  const raw = rawMember(request, "custom_fields");
+/** They travel in every event of the subscriber, so the bound of events' data holds. */
+function checkedFields(raw: RawJson | undefined, path: string): RawJson | undefined {
   if (raw !== undefined && Buffer.byteLength(raw.text) > EVENT_DATA_BYTES_MAX) {
-    throw invalid("body.custom_fields", `Up to ${EVENT_DATA_BYTES_MAX} bytes of JSON`);
+    throw invalid(`${path}.custom_fields`, `Up to ${EVENT_DATA_BYTES_MAX} bytes of JSON`);
   }
   return raw;
 }

@@ -47,6 +47,21 @@ export function rawJsonMember(text: string, name: string): RawJson | undefined {
   return found;
 }
 
+/** The texts of the elements of the array that `text` is, in their order. `text` must be valid JSON. */
+export function rawJsonElements(text: string): RawJson[] {
+  const elements: RawJson[] = [];
+  let at = afterSpace(text, 0);
+  if (text[at] !== "[") return elements;
+  at = afterSpace(text, at + 1);
+  while (at < text.length && text[at] !== "]") {
+    const end = afterValue(text, at);
+    elements.push(new RawJson(text.slice(at, end)));
+    at = afterSpace(text, end);
+    if (text[at] === ",") at = afterSpace(text, at + 1);
+  }
+  return elements;
+}
+
 function afterSpace(text: string, from: number): number {
   let at = from;
   while (at < text.length && " \t\n\r".includes(text.charAt(at))) at += 1;

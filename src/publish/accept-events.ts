@@ -79,13 +79,10 @@ export class AcceptEvents implements Acceptance, Service {
     await this.#options.announcer.settled();
   }
 
-  async createSubscribers(inputs: readonly NewSubscriber[]): Promise<CreatedSubscriber[]> {
-    return Promise.all(
-      inputs.map(async (input) => {
-        const { priority, isWide } = await this.#options.accounts.of(input.userId);
-        return this.#subscribers.add(input.userId, isWide, arrivalOf(input, priority));
-      }),
-    );
+  async createSubscriber(input: NewSubscriber, { isImport } = { isImport: false }): Promise<CreatedSubscriber> {
+    const { priority, isWide } = await this.#options.accounts.of(input.userId);
+    const lane = isImport ? loweredPriority(priority, "low") : priority;
+    return this.#subscribers.add(input.userId, isWide, arrivalOf(input, lane));
   }
 
   async changeSubscriber(userId: UserId, id: SubscriberId, change: SubscriberChange): Promise<Subscriber> {

@@ -9,8 +9,8 @@ export type CreatedSubscriber =
   { kind: "created"; subscriber: Subscriber } | { kind: "email_taken" } | { kind: "user_unknown" };
 
 export interface Acceptance {
-  /** One result per input, in order. Each created one has a `subscriber.created` event. */
-  createSubscribers(inputs: readonly NewSubscriber[]): Promise<CreatedSubscriber[]>;
+  /** Publishes `subscriber.created`; one of an import in the lane `low`. */
+  createSubscriber(input: NewSubscriber, options?: { isImport: boolean }): Promise<CreatedSubscriber>;
   /**
    * Publishes `subscriber.updated`, and `.unsubscribed`, `.tag_added`, `.tag_removed` where they happened; nothing when
    * nothing changed. Throws not_found for another user's subscriber, conflict for a taken e-mail.

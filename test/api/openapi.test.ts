@@ -60,6 +60,7 @@ describe("/docs/json", () => {
         "POST /login/access-token",
         "POST /login/test-token",
         "POST /subscribers",
+        "POST /subscribers/batch",
         "POST /users/",
         "POST /users/signup",
         "POST /webhooks",

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Json, jsonText, RawJson, rawJsonMember } from "../../src/lib/json.ts";
+import { type Json, jsonText, RawJson, rawJsonElements, rawJsonMember } from "../../src/lib/json.ts";
 
 describe("rawJsonMember", () => {
   test("keeps what JSON.parse would lose", () => {
@@ -29,6 +29,24 @@ describe("rawJsonMember", () => {
         for (const [key, value] of Object.entries(JSON.parse(text))) {
           expect(JSON.parse(rawJsonMember(text, key)?.text ?? "nothing")).toEqual(value);
         }
+      }),
+    );
+  });
+});
+
+describe("rawJsonElements", () => {
+  test("keeps what JSON.parse would lose", () => {
+    const texts = ["12345678901234567890", '{"2":1.0, "1":[1 , 2]}', '"],\\""'];
+    expect(rawJsonElements(` [ ${texts.join(" ,\n")} ] `).map(({ text }) => text)).toEqual(texts);
+  });
+
+  test.each(["[]", " [ ] ", "{}", "1", ""])("finds none in %p", (text) => expect(rawJsonElements(text)).toEqual([]));
+
+  test("agrees with JSON.parse", () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue()), fc.constantFrom(undefined, 2), (list, indent) => {
+        const text = JSON.stringify(list, undefined, indent);
+        expect(rawJsonElements(text).map((element) => JSON.parse(element.text) as unknown)).toEqual(JSON.parse(text));
       }),
     );
   });
