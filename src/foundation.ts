@@ -51,7 +51,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const onAccepted = counters.counter("fairpost_events_accepted_total", labels);
   const accounts = new Accounts(database, clock);
   const lag = new LagMeter(clock);
-  const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs });
+  const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs, calmestLagMs: () => lag.calmestMs });
   const restMs = (tookMs: number, userId: UserId) => giveWay.restMs(tookMs, userId);
   const announcer = new Announcer({ outgoing, clock, observe, onAccepted, restMs });
   const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });

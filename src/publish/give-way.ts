@@ -7,8 +7,13 @@ import type { Clock } from "../lib/clock.ts";
 
 /** Others count as there for so long after the last of their work. */
 const OTHERS_REMEMBERED_MS = 1_000;
-/** A process that is served later than this shares its processor with too much; a quiet one is served in half of it. */
+/**
+ * A process that is served later than this shares its processor with too much; a quiet one is served in half of it. Where
+ * even the calmest second of the last minute was as late as that, by somebody else's doing, resting more would not help:
+ * so much later than it still counts as in time. (With more, a burst would raise what it is measured by.)
+ */
 const LATE_MS = 0.8;
+const CALMEST_FACTOR = 1.3;
 /** Rest for each millisecond of work: when others appear, and its bounds. */
 const RATIO_START = 3;
 const RATIO_MIN = 0.05;
@@ -28,6 +33,8 @@ export type GiveWayOptions = {
   clock: Clock;
   /** How late this process is served just now, milliseconds. */
   lagMs: () => number;
+  /** And in the calmest second of the last minute. */
+  calmestLagMs: () => number;
 };
 
 type Visit = { userId: UserId; at: number };
@@ -69,7 +76,8 @@ export class GiveWay {
     if (now - this.#adjustedAt > OTHERS_REMEMBERED_MS) this.#ratio = RATIO_START;
     if (now - this.#adjustedAt >= ADJUST_INTERVAL_MS) {
       this.#adjustedAt = now;
-      const lateness = Math.min(Math.max(this.#options.lagMs() / LATE_MS, ADJUST_MIN), ADJUST_MAX);
+      const lateMs = Math.max(LATE_MS, this.#options.calmestLagMs() * CALMEST_FACTOR);
+      const lateness = Math.min(Math.max(this.#options.lagMs() / lateMs, ADJUST_MIN), ADJUST_MAX);
       this.#ratio = Math.min(Math.max(this.#ratio * lateness ** ADJUST_EXPONENT, RATIO_MIN), RATIO_MAX);
     }
     return Math.floor(Math.min(tookMs * this.#ratio, REST_MAX_MS));

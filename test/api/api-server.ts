@@ -63,7 +63,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
     accounts: new Accounts(db, systemClock),
     announcer: new Announcer({ outgoing, clock: systemClock, observe, onAccepted: () => {}, restMs: () => 0 }),
     clock: systemClock,
-    giveWay: new GiveWay({ clock: systemClock, lagMs: () => 0 }),
+    giveWay: new GiveWay({ clock: systemClock, lagMs: () => 0, calmestLagMs: () => 0 }),
   });
   const app = createApiApp({
     db,

@@ -13,7 +13,7 @@ const settle = async () => {
 /** An entrance whose statements end when the test says so. */
 function entrance(lagMs = 0, options: { groupMax?: number; groupsInFlightMax?: number } = {}) {
   const clock = new ManualClock();
-  const giveWay = new GiveWay({ clock, lagMs: () => lagMs });
+  const giveWay = new GiveWay({ clock, lagMs: () => lagMs, calmestLagMs: () => 0 });
   const statements: { group: readonly string[]; end: () => void; fail: (error: Error) => void }[] = [];
   const entered = new Entrance<string, string>({
     clock,

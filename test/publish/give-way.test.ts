@@ -8,8 +8,8 @@ const user = (name: string) => name as UserId;
 
 function machine() {
   const clock = new ManualClock();
-  const state = { lagMs: 0 };
-  const giveWay = new GiveWay({ clock, lagMs: () => state.lagMs });
+  const state = { lagMs: 0, calmestMs: 0 };
+  const giveWay = new GiveWay({ clock, lagMs: () => state.lagMs, calmestLagMs: () => state.calmestMs });
   /** A tenth of a second of pieces of 10 ms each; says how long the last one was to rest. */
   const work = (tenths: number, othersAreThere: boolean): number => {
     let rest = 0;
@@ -46,6 +46,17 @@ describe("work that can wait", () => {
     work(20, true);
     state.lagMs = 0;
     expect(work(200, true)).toBe(0);
+  });
+
+  test("does not rest for a machine that others keep as late in its calmest second", () => {
+    const { state, work } = machine();
+    state.lagMs = 20;
+    state.calmestMs = 19;
+    work(20, true);
+    expect(work(200, true)).toBe(0);
+    state.lagMs = 40;
+    work(50, true);
+    expect(work(1, true)).toBeGreaterThan(0);
   });
 
   test("has the machine to itself again a second after the last of the others", () => {
@@ -100,6 +111,10 @@ describe("the lag meter", () => {
     lateMs = 15;
     clock.advance(2_000);
     expect(meter.lagMs).toBe(15);
+    // Two seconds before were in time, for a minute.
+    expect(meter.calmestMs).toBe(0);
+    clock.advance(120_000);
+    expect(meter.calmestMs).toBe(15);
     await meter.stop();
   });
 });
