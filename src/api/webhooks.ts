@@ -8,10 +8,12 @@ import {
   findWebhookSecret,
   insertWebhook,
   listWebhooks,
+  rotateWebhookSecret,
   updateWebhook,
 } from "../db/webhooks.ts";
 import { DomainError, notFound } from "../domain/error.ts";
 import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
+import { newWebhookSecret } from "../domain/webhook.ts";
 import { jsonText, RawJson } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody } from "./body.ts";
@@ -151,6 +153,30 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
           tag: "webhooks",
           summary: "Show a webhook's signing secret",
           answer: { status: 200, description: "The secret", schema: modelRef("Secret") },
+          errors: ["not_found"],
+          takes: "parameters",
+        }),
+      },
+    )
+    .post(
+      "/:id/rotate-secret",
+      async ({ caller, params }) => {
+        const id = params.id.toLowerCase() as WebhookId;
+        const secret = { ciphertext: cipher.encrypt(newWebhookSecret(), id), keyId: cipher.keyId };
+        if (!(await rotateWebhookSecret(db, caller.id, id, secret))) throw notFound("webhook");
+        deps.onWebhookChanged(id);
+        return webhookView(await getWebhook(deps, caller.id, id));
+      },
+      {
+        parse: "none",
+        params: idParams("webhook"),
+        detail: operation({
+          id: "rotate_webhook_secret",
+          tag: "webhooks",
+          summary: "Change a webhook's signing secret",
+          description:
+            "Requests are signed with a new secret from now on, which `GET /webhooks/{id}/secret` shows, and for 24 hours with the former one as well: time for the receiver to change over.",
+          answer: webhook,
           errors: ["not_found"],
           takes: "parameters",
         }),

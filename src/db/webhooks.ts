@@ -2,7 +2,7 @@
 // soft, so that deliveries stay readable. Turning one off marks its endpoint, and the worker that owns the partition
 // cancels what is pending.
 
-import { and, asc, count, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, count, desc, eq, inArray, isNull, lt, sql } from "drizzle-orm";
 import { DomainError, notFound } from "../domain/error.ts";
 import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
 import { WEBHOOKS_PER_USER_MAX } from "../domain/limits.ts";
@@ -152,6 +152,39 @@ export async function findWebhookSecret(
     userId,
   );
   return rows[0];
+}
+
+/** A receiver may verify with the former secret for so long. */
+const FORMER_SECRET_LIVES = sql`interval '24 hours'`;
+/** Each signs every request, so the oldest end when a secret is changed again and again. */
+const LIVE_SECRETS_MAX = 5;
+
+/** `secret` signs from now on, and for a day the former ones do as well. False when there is no such webhook. */
+export async function rotateWebhookSecret(
+  db: Database,
+  userId: UserId,
+  id: WebhookId,
+  secret: EncryptedSecret,
+): Promise<boolean> {
+  return inTransaction(db, userId, async (tx) => {
+    const found = await tx.select({ id: webhooks.id }).from(webhooks).where(present(userId, id)).for("no key update");
+    if (found.length === 0) return false;
+    const itsSecrets = eq(webhookSecrets.webhookId, id);
+    await tx.delete(webhookSecrets).where(and(itsSecrets, lt(webhookSecrets.expiresAt, sql`now()`)));
+    await tx
+      .update(webhookSecrets)
+      .set({ expiresAt: sql`now() + ${FORMER_SECRET_LIVES}` })
+      .where(and(itsSecrets, isNull(webhookSecrets.expiresAt)));
+    const formerOnes = await tx
+      .select({ id: webhookSecrets.id })
+      .from(webhookSecrets)
+      .where(itsSecrets)
+      .orderBy(desc(webhookSecrets.createdAt));
+    const tooMany = formerOnes.slice(LIVE_SECRETS_MAX - 1).map((former) => former.id);
+    if (tooMany.length > 0) await tx.delete(webhookSecrets).where(inArray(webhookSecrets.id, tooMany));
+    await tx.insert(webhookSecrets).values({ id: newId(), webhookId: id, ...secret });
+    return true;
+  });
 }
 
 function selectWebhooks(db: Database) {

@@ -125,11 +125,27 @@ describe("a webhook", () => {
       ["DELETE", ""],
       ["GET", "/secret"],
       ["POST", "/test"],
+      ["POST", "/rotate-secret"],
     ] as const) {
       const body = method === "PATCH" ? {} : undefined;
       expect((await ada.call(method, `/webhooks/${id}${path}`, body)).status).toBe(404);
     }
     expect((await endpointOf(id))?.["cancel_before"]).toBeDate();
+  });
+
+  test("gets a new secret, and the former ones sign for another day, five at most in all", async () => {
+    const { id, secret: first } = (await create()).json;
+    const rotated = await ada.call("POST", `/webhooks/${id}/rotate-secret`);
+    expect([rotated.status, rotated.json.id]).toEqual([200, id]);
+    expect(rotated.text).not.toContain("whsec_");
+    const { secret: second } = (await ada.call("GET", `/webhooks/${id}/secret`)).json;
+    expect(second).not.toBe(first);
+    const lives = () => api.db.sql`SELECT round(extract(epoch FROM expires_at - now()) / 3600)::int AS hours
+      FROM webhook_secrets WHERE webhook_id = ${id} ORDER BY created_at`;
+    expect((await lives()).map((row) => row["hours"] as number | null)).toEqual([24, null]);
+    for (let n = 0; n < 6; n += 1) await ada.call("POST", `/webhooks/${id}/rotate-secret`);
+    expect((await lives()).map((row) => row["hours"] as number | null)).toEqual([24, 24, 24, 24, null]);
+    expect((await (await api.account()).call("POST", `/webhooks/${id}/rotate-secret`)).status).toBe(404);
   });
 
   test("is listed, inactive ones on demand", async () => {

@@ -52,3 +52,19 @@ test("a receiver that fails twice gets three requests, about 1 s and 5 s apart, 
     [3, 200],
   ]);
 });
+
+test("after a change of the secret a request verifies with the new one and with the former one", async () => {
+  const account = await fairpost.account();
+  const webhook = await account.webhook(receiver.at("/rotated"));
+  await account.event("order.paid");
+  await patiently(() => expect(receiver.of("/rotated")).toHaveLength(1));
+  expect((await account.call("POST", `/webhooks/${webhook.id}/rotate-secret`)).status).toBe(200);
+  const { secret } = (await account.call("GET", `/webhooks/${webhook.id}/secret`)).json;
+  await account.event("order.paid");
+  await patiently(() => expect(receiver.of("/rotated")).toHaveLength(2));
+  const [before, after] = receiver.of("/rotated");
+  expect(() => new Webhook(secret).verify(before?.body ?? "", before?.headers ?? {})).toThrow();
+  for (const live of [secret, webhook.secret]) {
+    expect(new Webhook(live).verify(after?.body ?? "", after?.headers ?? {})).toMatchObject({ type: "order.paid" });
+  }
+});
