@@ -1,16 +1,28 @@
 // The daily partitions of events, deliveries and attempts: made ahead of time, and dropped when their time is over.
 
+import type { TransactionSql } from "postgres";
 import type { Sql } from "./database.ts";
 
-const AHEAD_DAYS = 7;
-/** Dropping waits for nobody for longer than this; the next round tries again. */
-const LOCK_TIMEOUT_MS = 2_000;
+export const DAILY_TABLES = ["events", "deliveries", "attempts"] as const;
+export type DailyTable = (typeof DAILY_TABLES)[number];
 
-/** Makes what is missing of today and the coming days; says how many. */
-export async function ensureDayPartitions(sql: Sql): Promise<number> {
-  const [row] = await sql`SELECT ensure_day_partitions(
-    (now() AT TIME ZONE 'UTC')::date, (now() AT TIME ZONE 'UTC')::date + ${AHEAD_DAYS}::int) AS created`;
-  return Number(row?.["created"] ?? 0);
+const AHEAD_DAYS = 7;
+/**
+ * Making and dropping wait no longer for a lock, because everybody who comes after them waits as long: behind a reader of
+ * an hour (a backup) they give up, and the next round tries again. There are days of slack.
+ */
+const LOCK_TIMEOUT_MS = 200;
+
+/** Makes what a table lacks of today and the coming days; says how many. */
+export async function ensureDayPartitions(sql: Sql, table: DailyTable): Promise<number> {
+  const days = await sql`
+    SELECT ((now() AT TIME ZONE 'UTC')::date + ahead)::text AS day FROM generate_series(0, ${AHEAD_DAYS}::int) ahead`;
+  let made = 0;
+  for (const { day } of days) {
+    const [row] = await withShortLocks(sql, (tx) => tx`SELECT ensure_day_partition(${table}, ${day}::date) AS is_new`);
+    if (row?.["is_new"] === true) made += 1;
+  }
+  return made;
 }
 
 const PARTITION = /^(events|deliveries|attempts)_(\d{4})(\d{2})(\d{2})$/;
@@ -42,13 +54,19 @@ export async function dropOldPartitions(sql: Sql, retentionDays: number): Promis
       ? ageDays > retentionDays + 1 && !pendingDays.has(ageDays) && !pendingDays.has(ageDays - 1)
       : ageDays > retentionDays && !pendingDays.has(ageDays),
   );
-  for (const { name } of old) {
-    await sql.begin(async (transaction) => {
-      await transaction`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`;
-      await transaction`DROP TABLE IF EXISTS ${transaction(name)}`;
-    });
-  }
+  for (const { name } of old) await withShortLocks(sql, (tx) => tx`DROP TABLE IF EXISTS ${tx(name)}`);
   return old.length;
+}
+
+async function withShortLocks<Result>(
+  sql: Sql,
+  work: (tx: TransactionSql<{ bigint: number }>) => PromiseLike<Result>,
+): Promise<Result> {
+  const result = await sql.begin(async (tx) => {
+    await tx`SELECT set_config('lock_timeout', ${String(LOCK_TIMEOUT_MS)}, true)`;
+    return work(tx);
+  });
+  return result as Result;
 }
 
 /** Up to a chunk of the subscribers of deleted users. */

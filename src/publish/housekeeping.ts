@@ -2,6 +2,7 @@
 
 import type { Database } from "../db/database.ts";
 import {
+  DAILY_TABLES,
   dropOldPartitions,
   ensureDayPartitions,
   purgeDeletedUsers,
@@ -58,7 +59,7 @@ export class Housekeeping implements Service {
   async #clean(): Promise<void> {
     const { database, observe, retentionDays } = this.#options;
     const { sql, run } = database;
-    await run(() => ensureDayPartitions(sql));
+    for (const table of DAILY_TABLES) await run(() => ensureDayPartitions(sql, table));
     const partitions = await run(() => dropOldPartitions(sql, retentionDays));
     if (partitions > 0) observe("retention.dropped", { partitions });
     let purged = MASS_CHANGE_ROWS_MAX;

@@ -79,7 +79,8 @@ describe("the due query", () => {
   });
 
   test("reads indexes alone, with months of daily partitions and one endpoint that holds nearly everything", async () => {
-    await rows.sql`SELECT ensure_day_partitions((now() AT TIME ZONE 'UTC')::date - 60, (now() AT TIME ZONE 'UTC')::date)`;
+    await rows.sql`SELECT ensure_day_partition(parent, (now() AT TIME ZONE 'UTC')::date - ago)
+      FROM unnest(ARRAY['events', 'deliveries', 'attempts']) parent, generate_series(0, 60) ago`;
     const [large, small] = [await newWebhook(), await newWebhook()];
     await rows.sql`INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
       SELECT delivery_id_of(${Bun.randomUUIDv7()}), gen_random_uuid(), ${large.id}, ${large.userId}, ${large.partition}, 'high', 'a.test', now()
