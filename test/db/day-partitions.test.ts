@@ -121,6 +121,16 @@ test("making and dropping give up behind a long reader, and nothing is half done
   expect(await dropOldPartitions(rows.sql, 30)).toBe(1);
 });
 
+test("rows that found no day's table move into it when it is made, days later too", async () => {
+  const today = rows.sql(`deliveries_${dayAgo(0)}`);
+  await rows.sql`DROP TABLE ${today}`;
+  const [now, earlier] = [await insert(0, "pending"), await insert(9, "delivered")];
+  expect([await placeOf(now), await placeOf(earlier)]).toEqual(["deliveries_default", "deliveries_default"]);
+  expect(await ensureDayPartitions(rows.sql, "deliveries")).toBe(2);
+  expect([await placeOf(now), await placeOf(earlier)]).toEqual([`deliveries_${dayAgo(0)}`, `deliveries_${dayAgo(9)}`]);
+  expect(await ensureDayPartitions(rows.sql, "deliveries")).toBe(0);
+});
+
 const makeDaysUntilToday = (first: number) =>
   rows.sql`SELECT ensure_day_partition(parent, (now() AT TIME ZONE 'UTC')::date - ago)
     FROM unnest(${[...DAILY_TABLES]}::text[]) parent, generate_series(0, ${first}::int) ago`;
@@ -135,6 +145,27 @@ test("old days go, those with something pending stay, and with them the events t
   expect((await daysOf("events")).filter((day) => day < dayAgo(31))).toEqual([dayAgo(36), dayAgo(35)]);
   expect(await daysOf("events")).toContain(dayAgo(31));
   expect(await dropOldPartitions(rows.sql, 30)).toBe(0);
+});
+
+test("a replay in the middle of a drop keeps its day, with its events", async () => {
+  await makeDaysUntilToday(45);
+  const replayed = await insert(45, "failed");
+  const replay = await rows.sql.reserve();
+  await replay`BEGIN`;
+  await replay`UPDATE deliveries SET status = 'pending' WHERE id = ${replayed}`;
+  // A drop sees nothing pending, and waits for the lock: until the replay has ended, or for as long as it may.
+  let isReplayed = false;
+  const dropping = (async () => {
+    while (!isReplayed) await dropOldPartitions(rows.sql, 30).catch(() => undefined);
+  })();
+  await someoneWaits();
+  await replay`COMMIT`;
+  replay.release();
+  isReplayed = true;
+  await dropping;
+  await dropOldPartitions(rows.sql, 30);
+  expect(await daysOf("deliveries")).toContain(dayAgo(45));
+  expect(await daysOf("events")).toContain(dayAgo(45));
 });
 
 test("deleted users' subscribers are purged in chunks", async () => {
