@@ -131,6 +131,24 @@ describe("managing accounts", () => {
     expect((await root.call("DELETE", `/users/${root.id}`)).status).toBe(403);
   });
 
+  test("a superuser cannot deactivate itself or give up being one, and another superuser can do both to it", async () => {
+    const { json: other } = await root.call("POST", "/users/", {
+      email: "other@example.com",
+      password,
+      is_superuser: true,
+    });
+    const otherCall = api.withToken((await api.signIn(other.email, password)).json.access_token);
+    for (const flags of [{ is_superuser: false }, { is_active: false }]) {
+      const refused = await otherCall("PATCH", `/users/${other.id.toUpperCase()}`, { full_name: "Other", ...flags });
+      expect(refused.status).toBe(403);
+      expect(refused.json.detail).toContain("cannot deactivate itself or give up being one");
+    }
+    const kept = { full_name: "Other", is_superuser: true, is_active: true };
+    expect((await otherCall("PATCH", `/users/${other.id}`, kept)).json).toMatchObject(kept);
+    const lost = { is_superuser: false, is_active: false };
+    expect((await root.call("PATCH", `/users/${other.id}`, lost)).json).toMatchObject(lost);
+  });
+
   test("a deleted user's webhooks go with it", async () => {
     const ada = await api.account();
     const webhook = await ada.call("POST", "/webhooks", { url: "https://example.com/a", events: ["*"] });
