@@ -32,6 +32,14 @@ describe("registration", () => {
     expect((await api.call("POST", "/users/", { email: "cASE@example.com", password })).status).toBe(201);
   });
 
+  test("knows an e-mail in every case of every alphabet", async () => {
+    const ada = await api.account("ÄDÈLE.Ж@example.com");
+    expect((await api.call("POST", "/users/", { email: "ädèle.ж@example.com", password })).status).toBe(409);
+    expect((await api.signIn("Ädèle.ж@example.com", ada.password)).status).toBe(200);
+    expect((await ada.call("POST", "/subscribers", { email: "ä@x.io" })).status).toBe(201);
+    expect((await ada.call("POST", "/subscribers", { email: "Ä@x.io" })).status).toBe(409);
+  });
+
   test("gives flags to superusers only", async () => {
     const ada = await api.account();
     for (const flags of [{ is_superuser: true }, { is_active: false }]) {
@@ -85,6 +93,15 @@ describe("sign-in", () => {
     expect(api.logged.some(({ name }) => name === "sign_in.throttled")).toBe(true);
     api.clock.advance(15 * 60_000);
     expect((await api.signIn(ada.email, ada.password)).status).toBe(200);
+  });
+
+  test("counts wrong ones together, however the e-mail is written", async () => {
+    const ada = await api.account("iiii@example.com");
+    const spellings = ["iiii", "IIII", "İiii", "iİii", "iiİi", "iiiİ", "İİii", "İİİi", "İİİİ", "iiİİ"];
+    for (const spelling of spellings) {
+      expect((await api.signIn(`${spelling}@example.com`, "wrong")).status).toBe(400);
+    }
+    expect((await api.signIn(ada.email, ada.password)).status).toBe(429);
   });
 
   test("ignores what Swagger UI sends besides", async () => {
