@@ -2,7 +2,7 @@
 // each kept alive; stopped in reverse, so that what is under way still reaches the servers.
 
 import { join } from "node:path";
-import { type Environment, readSettings, type Settings } from "../config.ts";
+import { type Environment, FLEET_SETTINGS, readSettings, type Settings } from "../config.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
@@ -79,9 +79,9 @@ export class Supervisor implements Service {
     const databaseUrl = settings.databaseUrl ?? postgres?.url() ?? "";
     const natsUrl = settings.natsUrl ?? nats?.url ?? "";
     this.#environment = {
+      ...given(env, FLEET_SETTINGS),
       DATABASE_URL: databaseUrl,
       NATS_URL: natsUrl,
-      ...given(env, ["JWT_SECRET", "SECRETS_KEY", "FIRST_SUPERUSER", "FIRST_SUPERUSER_PASSWORD", "EGRESS_ALLOW"]),
       ...secrets.environment,
       ...(env["EGRESS_ALLOW"] === undefined && postgres !== undefined && nats !== undefined
         ? { EGRESS_ALLOW: LOOPBACK }
