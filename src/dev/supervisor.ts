@@ -8,6 +8,7 @@ import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
 import { DataDir } from "./data-dir.ts";
 import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
+import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
 import { KeptAlive, type ProcessService } from "./kept-alive.ts";
 import { nextFreePort } from "./ports.ts";
@@ -89,11 +90,20 @@ export class Supervisor implements Service {
     };
     this.#refuseIfStopping();
     await prepareDatabase(databaseUrl, postgres);
+    const account = await this.#findFirstAccount(databaseUrl, secrets);
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
     this.#noteRun(apiUrl);
     if (!(await this.#isReady(apiUrl))) say("the API is not ready yet; GET /ready says why");
-    console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets }));
+    console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets, account }));
+  }
+
+  /** Asked before the API makes it: the sign-in that is promised below must work. */
+  async #findFirstAccount(databaseUrl: string, { superuser }: Secrets): Promise<FirstAccount | undefined> {
+    if (superuser === undefined) return undefined;
+    const { findFirstAccount } = await import("./first-account.ts");
+    const password = this.#environment["FIRST_SUPERUSER_PASSWORD"];
+    return findFirstAccount(databaseUrl, this.#options.clock, superuser.email, password);
   }
 
   /** Both of its services answer the API: what is promised below works at once. */
