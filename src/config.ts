@@ -105,6 +105,12 @@ export const SETTINGS = {
   ),
 };
 
+/** Where one process listens and keeps its files. */
+const OF_ONE_PROCESS = new Set(["PORT", "HOST", "DATA_DIR"]);
+
+/** The names of all others: they should be the same wherever a fleet runs. A lease outlives the longest attempt. */
+export const FLEET_SETTINGS = Object.values(SETTINGS).flatMap(({ name }) => (OF_ONE_PROCESS.has(name) ? [] : [name]));
+
 type Key = keyof typeof SETTINGS;
 type Parsed = { [K in Key]: ReturnType<(typeof SETTINGS)[K]["parse"]> };
 type WithoutDefault =

@@ -8,6 +8,7 @@ import { docsRoutes } from "./docs.ts";
 import { echoRoutes } from "./echo.ts";
 import { eventTypeRoutes } from "./event-types.ts";
 import { eventRoutes } from "./events.ts";
+import { KnownPaths } from "./known-paths.ts";
 import { loginRoutes, testTokenRoutes } from "./login.ts";
 import { PLUGIN_DOCUMENT_PATH, swaggerPlugin, tidied } from "./openapi.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -25,6 +26,7 @@ const IDLE_TIMEOUT_S = 60;
 
 export function createApiApp(deps: ApiDeps) {
   const callers = new Callers(deps);
+  const knownPaths = new KnownPaths();
   const auth = authPlugin(deps, callers);
   const v1 = new Elysia({ prefix: "/api/v1", normalize: false })
     .use(loginRoutes(deps))
@@ -42,7 +44,7 @@ export function createApiApp(deps: ApiDeps) {
     normalize: false,
     serve: { maxRequestBodySize: BUN_BODY_BYTES_MAX, idleTimeout: IDLE_TIMEOUT_S },
   })
-    .use(requestPlugin(deps))
+    .use(requestPlugin(deps, knownPaths))
     .use(swaggerPlugin(deps.settings.version))
     .use(statusRoutes(deps))
     .use(v1);
@@ -50,5 +52,7 @@ export function createApiApp(deps: ApiDeps) {
     const answer = await app.handle(new Request(`http://localhost${PLUGIN_DOCUMENT_PATH}`));
     return JSON.stringify(tidied(await answer.json()));
   };
-  return app.use(docsRoutes(document));
+  const complete = app.use(docsRoutes(document));
+  knownPaths.learn(complete.routes);
+  return complete;
 }

@@ -1,7 +1,7 @@
 // Bodies of requests: read up to a bound, decoded, and refused when they hold what Postgres cannot store. The JSON text
 // is kept beside the parsed value, for fields that must come out byte for byte as they went in.
 
-import { DomainError, type FieldError } from "../domain/error.ts";
+import { DomainError, type FieldError, invalid } from "../domain/error.ts";
 import { REQUEST_BODY_BYTES_MAX } from "../domain/limits.ts";
 import { type RawJson, rawJsonMember } from "../lib/json.ts";
 
@@ -77,7 +77,7 @@ function parseJson(text: string): unknown {
 
 function refuseUnstorable(value: unknown): void {
   const fault = unstorable(value, "body", 0);
-  if (fault !== undefined) throw new DomainError("invalid", `${fault.path}: ${fault.message}`, { errors: [fault] });
+  if (fault !== undefined) throw invalid(fault.path, fault.message);
 }
 
 function unstorable(value: unknown, path: string, depth: number): FieldError | undefined {

@@ -14,6 +14,7 @@ export const STATUSES: Record<ErrorCode, { status: number; title: string }> = {
   inactive_user: { status: 403, title: "Inactive user" },
   forbidden: { status: 403, title: "Forbidden" },
   not_found: { status: 404, title: "Not found" },
+  method_not_allowed: { status: 405, title: "Method not allowed" },
   conflict: { status: 409, title: "Conflict" },
   too_large: { status: 413, title: "Body too large" },
   too_many_attempts: { status: 429, title: "Too many attempts" },
@@ -41,9 +42,14 @@ export function problemOf(error: DomainError | undefined) {
     type: `/problems/${error?.code ?? "internal"}`,
     title,
     status,
-    detail: error?.message ?? INTERNAL.detail,
+    detail: error === undefined ? INTERNAL.detail : detailOf(error),
     ...(error?.errors === undefined ? {} : { errors: error.errors }),
   };
+}
+
+/** Of a validation: which field is wrong and why, whoever found it. */
+function detailOf({ message, errors }: DomainError): string {
+  return errors === undefined ? message : errors.map((fault) => `${fault.path}: ${fault.message}`).join("; ");
 }
 
 /** What `thrown` means to the caller; undefined for what was not foreseen. */
@@ -87,9 +93,7 @@ export function invalidFields(place: string, faults: Iterable<Fault>): DomainErr
     if (!byPath.has(path)) byPath.set(path, { path, message });
   }
   if (byPath.size === 0) byPath.set(place, { path: place, message: "Invalid value" });
-  const errors = [...byPath.values()];
-  const detail = errors.map(({ path, message }) => `${path}: ${message}`).join("; ");
-  return new DomainError("invalid", detail, { errors });
+  return new DomainError("invalid", "Some fields are wrong.", { errors: [...byPath.values()] });
 }
 
 /** `/events/0` → `.events.0`; a JSON pointer escapes `~` and `/` of keys. */

@@ -27,8 +27,10 @@ export function oneOf<const Values extends readonly string[]>(values: Values, de
   );
 }
 
-export function nullable<Schema extends ReturnType<typeof Type.String>>(schema: Schema) {
-  return Type.Union([schema, Type.Null()]);
+export function textOrNull(lengthMax: number) {
+  return Type.Union([Type.String({ maxLength: lengthMax }), Type.Null()], {
+    "x-message": `A string of up to ${lengthMax} characters, or null`,
+  });
 }
 
 export const uuid = (description: string) =>
@@ -85,10 +87,18 @@ export const queryInstant = (description: string) =>
     "x-docs": { type: "string", format: "date-time", description },
   });
 
-/** The instant in `text`. The pattern lets the 31st of February pass, and Postgres has no year 0. */
+/** The instant in `text`. The pattern lets days and hours pass that no calendar has, and Postgres has no year 0. */
 export function instantOf(path: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const instant = new Date(text.replace(" ", "T").toUpperCase());
-  if (Number.isNaN(instant.getTime()) || instant.getUTCFullYear() < 1) throw invalid(path, "Not an instant");
+  if (Number.isNaN(instant.getTime()) || instant.getUTCFullYear() < 1 || rollsOver(text)) {
+    throw invalid(path, "Not an instant");
+  }
   return instant;
+}
+
+/** JavaScript takes the 31st of February for the 3rd of March, and 24:00 for the next day. */
+function rollsOver(text: string): boolean {
+  const [day, hour] = [text.slice(0, 10), text.slice(11, 13)];
+  return hour === "24" || new Date(`${day}T00:00:00Z`).toISOString().slice(0, 10) !== day;
 }

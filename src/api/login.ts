@@ -66,7 +66,7 @@ async function signIn(
     const user = await findUserByEmail(deps.db, credentials.username);
     return (await deps.passwords.verify(credentials.password, user?.passwordHash)) ? user : undefined;
   };
-  const key = `${address} ${credentials.username.toLowerCase()}`;
+  const key = `${address} ${lowerAsPostgres(credentials.username)}`;
   const user = await throttle.attempt(key, verify).catch((error: unknown) => {
     if (error instanceof DomainError && error.code === "too_many_attempts") {
       deps.observe("sign_in.throttled", { address });
@@ -76,4 +76,9 @@ async function signIn(
   if (user === undefined) throw new DomainError("bad_credentials", "Incorrect e-mail or password.");
   if (!user.isActive) throw new DomainError("bad_credentials", "This user is inactive.");
   return user;
+}
+
+/** Character by character and one for one: an i that is written as İ must not give an account ten more tries. */
+function lowerAsPostgres(text: string): string {
+  return Array.from(text, (character) => Array.from(character.toLowerCase())[0]).join("");
 }

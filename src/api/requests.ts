@@ -7,6 +7,7 @@ import { REQUEST_BODY_BYTES_MAX } from "../domain/limits.ts";
 import { type Json, jsonText } from "../lib/json.ts";
 import { describeError } from "../observe/log.ts";
 import { domainErrorOf, problemResponse, statusOf } from "./errors.ts";
+import type { KnownPaths } from "./known-paths.ts";
 import type { ApiDeps } from "./ports.ts";
 
 type Arrival = { id: string; atMs: number };
@@ -17,7 +18,7 @@ const JSON_HEADERS = { "content-type": "application/json", "cache-control": "no-
 /** An id that may go into a header and a log line as it is. */
 const SANE_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
-export function requestPlugin({ clock, observe }: Pick<ApiDeps, "clock" | "observe">) {
+export function requestPlugin({ clock, observe }: Pick<ApiDeps, "clock" | "observe">, knownPaths: KnownPaths) {
   const arrivals = new WeakMap<Request, Arrival>();
   return new Elysia({ name: "fairpost.requests" })
     .onRequest(({ request, set }) => {
@@ -33,7 +34,9 @@ export function requestPlugin({ clock, observe }: Pick<ApiDeps, "clock" | "obser
       return new Response(jsonText(responseValue), { status, headers: JSON_HEADERS });
     })
     .onError({ as: "global" }, ({ error, code, request, set }) => {
-      const foreseen = domainErrorOf(code, error);
+      const methods = code === "NOT_FOUND" ? knownPaths.methodsAt(pathOf(request)) : [];
+      const foreseen = methods.length > 0 ? otherMethod(methods) : domainErrorOf(code, error);
+      if (methods.length > 0) set.headers["allow"] = methods.join(", ");
       const status = statusOf(foreseen);
       set.status = status;
       if (status >= 500) {
@@ -59,6 +62,10 @@ export function requestPlugin({ clock, observe }: Pick<ApiDeps, "clock" | "obser
         latency_ms: Math.round(clock.monotonic() - arrival.atMs),
       });
     });
+}
+
+function otherMethod(methods: readonly string[]): DomainError {
+  return new DomainError("method_not_allowed", `This path takes ${methods.join(", ")}.`);
 }
 
 /** Before anything is read or asked. A body of unannounced length is counted while it is read. */

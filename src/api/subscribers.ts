@@ -18,7 +18,7 @@ import type { CreatedSubscriber } from "../publish/acceptance.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, rawMember } from "./body.ts";
-import { email, fields, idParams, nullable, oneOf, queryText, uuid } from "./fields.ts";
+import { email, fields, idParams, textOrNull, oneOf, queryText, uuid } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -26,7 +26,7 @@ import { subscriberView } from "./views.ts";
 
 const TAGS_MAX = 100;
 
-const name = () => nullable(Type.String({ maxLength: 255 }));
+const name = () => textOrNull(255);
 const members = {
   email: email(),
   first_name: Type.Optional(name()),

@@ -12,7 +12,8 @@ const KEYS_MAX = 50_000;
 /** Sign-ins of one key that may wait for others of it. */
 const WAITING_MAX = 500;
 
-type Entry = { failedAt: number[]; underWay: number; waiting: (() => void)[] };
+type Waiting = { goOn: () => void; refuse: (error: unknown) => void };
+type Entry = { failedAt: number[]; underWay: number; waiting: Waiting[] };
 
 export class SignInThrottle {
   readonly #clock: Clock;
@@ -30,9 +31,15 @@ export class SignInThrottle {
       const result = await signIn();
       if (result === undefined) entry.failedAt.push(this.#clock.monotonic());
       return result;
+    } catch (error) {
+      // Who waited for this one has waited for the database as long as it may.
+      if (error instanceof DomainError && error.code === "unavailable") {
+        for (const { refuse } of entry.waiting.splice(0)) refuse(error);
+      }
+      throw error;
     } finally {
       entry.underWay -= 1;
-      for (const wake of entry.waiting.splice(0)) wake();
+      for (const { goOn } of entry.waiting.splice(0)) goOn();
       if (entry.underWay === 0 && entry.waiting.length === 0 && entry.failedAt.length === 0) this.#entries.delete(key);
     }
   }
@@ -47,7 +54,7 @@ export class SignInThrottle {
       }
       if (entry.failedAt.length + entry.underWay < FAILURES_MAX) break;
       if (entry.waiting.length >= WAITING_MAX) throw tooMany(1);
-      await new Promise<void>((resolve) => entry.waiting.push(resolve));
+      await new Promise<void>((goOn, refuse) => entry.waiting.push({ goOn, refuse }));
     }
     entry.underWay += 1;
   }

@@ -1,10 +1,10 @@
 // What callers may say of an account.
 
 import { Type } from "@sinclair/typebox";
-import { email, fields, nullable } from "./fields.ts";
+import { email, fields, textOrNull } from "./fields.ts";
 
 const password = () => Type.String({ minLength: 8, maxLength: 128, "x-message": "8 to 128 characters" });
-const fullName = () => nullable(Type.String({ maxLength: 255 }));
+const fullName = () => textOrNull(255);
 
 const account = { email: email(), password: password(), full_name: Type.Optional(fullName()) };
 const flags = { is_active: Type.Optional(Type.Boolean()), is_superuser: Type.Optional(Type.Boolean()) };

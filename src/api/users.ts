@@ -128,6 +128,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
             "Only a superuser may change flags, or a password without the current one.",
           );
         }
+        refuseLosingOwnRights(caller, id, body);
         return userView(await changed(deps, id, { ...ownChange(body), ...(await restrictedChange(deps, body)) }));
       },
       {
@@ -138,6 +139,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
           id: "update_user",
           tag: "users",
           summary: "Change a user",
+          description: "A superuser cannot deactivate itself or give up being one: another superuser can do that.",
           answer: user,
           errors: ["forbidden", "not_found", "conflict"],
           takes: "body",
@@ -175,6 +177,14 @@ async function visibleUser(deps: ApiDeps, caller: User, id: string): Promise<Use
 
 function hasRestricted(body: Static<typeof AccountChange>): boolean {
   return body.is_active !== undefined || body.is_superuser !== undefined || body.password !== undefined;
+}
+
+/** As with deletion: the last superuser could be brought back by SQL alone. */
+function refuseLosingOwnRights(caller: User, id: UserId, body: Static<typeof AccountChange>): void {
+  if (!caller.isSuperuser || id !== caller.id) return;
+  if (body.is_superuser === false || body.is_active === false) {
+    throw new DomainError("forbidden", "A superuser cannot deactivate itself or give up being one.");
+  }
 }
 
 /** Members are named one by one: bodies hold whatever callers sent besides. */

@@ -79,11 +79,14 @@ export function deliveryView(delivery: Delivery) {
   } satisfies Json;
 }
 
-/** A first delivery that is in the stream is due at once: its `dueAt` is only refill's grace. */
-function nextAttemptAt(delivery: Delivery): Date | null {
-  if (delivery.status !== "pending") return null;
-  const isWaiting = delivery.attemptCount > 0 || delivery.streamSeq === null;
-  return isWaiting ? delivery.dueAt : delivery.createdAt;
+/**
+ * Not before its endpoint's gate opens. A first delivery that is in the stream is due at once: its `dueAt` is only
+ * refill's grace.
+ */
+function nextAttemptAt({ status, attemptCount, streamSeq, dueAt, createdAt, gateOpensAt }: Delivery): Date | null {
+  if (status !== "pending") return null;
+  const ofItself = attemptCount > 0 || streamSeq === null ? dueAt : createdAt;
+  return gateOpensAt !== null && gateOpensAt > ofItself ? gateOpensAt : ofItself;
 }
 
 export function attemptView(attempt: Attempt) {

@@ -13,7 +13,7 @@ import {
   newWebhookSecret,
   WEBHOOK_SECRET_RULE,
 } from "../domain/webhook.ts";
-import { fields, nullable } from "./fields.ts";
+import { fields, textOrNull } from "./fields.ts";
 import type { ApiDeps } from "./ports.ts";
 
 const pattern = Type.String({
@@ -29,7 +29,7 @@ const members = {
     maxItems: WEBHOOK_EVENTS_MAX,
     description: "Event types to receive: exact, `subscriber.*`, or `*`.",
   }),
-  description: Type.Optional(nullable(Type.String({ maxLength: 1_000 }))),
+  description: Type.Optional(textOrNull(1_000)),
   is_active: Type.Optional(Type.Boolean()),
   max_in_flight: Type.Optional(
     Type.Integer({ minimum: 1, maximum: MAX_IN_FLIGHT_MAX, description: "Requests at once. 1 keeps the order." }),

@@ -1,14 +1,17 @@
 // Deliveries as the API reads them, and the replay. The delivery side writes them in batches of its own.
 
-import { and, asc, between, desc, eq, ne, sql } from "drizzle-orm";
+import { and, asc, between, desc, eq, getTableColumns, ne, sql } from "drizzle-orm";
 import type { DeliveryStatus } from "../domain/delivery.ts";
 import { DomainError, notFound } from "../domain/error.ts";
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
 import type { Database } from "./database.ts";
 import { inWindow, type Window } from "./pages.ts";
-import { attempts, deliveries, webhooks } from "./schema.ts";
+import { attempts, deliveries, endpoints, webhooks } from "./schema.ts";
 
-export type Delivery = typeof deliveries.$inferSelect;
+export type Delivery = typeof deliveries.$inferSelect & {
+  /** While it is pending: its endpoint lets nothing through before then (an open circuit, or Retry-After). */
+  gateOpensAt: Date | null;
+};
 export type Attempt = typeof attempts.$inferSelect;
 
 export type DeliveryFilter = {
@@ -20,10 +23,22 @@ export type DeliveryFilter = {
 /** Attempts that one answer lists: a delivery that is replayed for ever must not become a long page. */
 const ATTEMPTS_LISTED_MAX = 1_000;
 
+/** The gate is a question per row of the answer, by primary key: a join could change in what order rows are found. */
+function columns(db: Database) {
+  const gate = db.orm
+    .select({ openUntil: endpoints.openUntil })
+    .from(endpoints)
+    .where(and(eq(endpoints.webhookId, deliveries.webhookId), eq(deliveries.status, "pending")));
+  return {
+    ...getTableColumns(deliveries),
+    gateOpensAt: sql<Date | null>`(${gate})`.mapWith(endpoints.openUntil).as("gate_opens_at"),
+  };
+}
+
 const owned = (userId: UserId, id: DeliveryId) => and(eq(deliveries.id, id), eq(deliveries.userId, userId));
 
 export async function findDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery | undefined> {
-  const rows = await db.run(() => db.orm.select().from(deliveries).where(owned(userId, id)), userId);
+  const rows = await db.run(() => db.orm.select(columns(db)).from(deliveries).where(owned(userId, id)), userId);
   return rows[0];
 }
 
@@ -44,7 +59,7 @@ export async function listDeliveries(
   const rows = await db.run(
     () =>
       db.orm
-        .select()
+        .select(columns(db))
         .from(deliveries)
         .where(where)
         .orderBy(desc(deliveries.id))
@@ -72,7 +87,10 @@ export async function listDeliveriesOfEvent(
     eq(deliveries.eventId, eventId),
     eq(deliveries.userId, userId),
   );
-  return db.run(() => db.orm.select().from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit), userId);
+  return db.run(
+    () => db.orm.select(columns(db)).from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit),
+    userId,
+  );
 }
 
 /** In the order in which they were made. */
@@ -110,7 +128,7 @@ export async function replayDelivery(db: Database, userId: UserId, id: DeliveryI
           priority: "low",
         })
         .where(and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`))
-        .returning(),
+        .returning(columns(db)),
     userId,
   );
   return rows[0] ?? refuseReplay(db, userId, id);

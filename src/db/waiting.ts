@@ -32,14 +32,16 @@ export type DueRow = {
   /** Milliseconds since the epoch. */
   pendingSince: number;
   bookmark: Bookmark;
-  payload: string;
+  payloadBytes: number;
+  /** Undefined where the answer held enough already: then `listPayloads` has it. */
+  payload: string | undefined;
 };
 
 const WAITING = `status = 'pending' AND stream_seq IS NULL`;
 
 const DUE_COLUMNS = `d.id, d.event_id, d.event_type, d.webhook_id, d.user_id, d.partition, d.priority, d.generation,
   d.attempt_count, d.schedule_base, extract(epoch FROM d.pending_since) * 1000 AS pending_since,
-  d.due_at::text AS due_at, e.payload`;
+  d.due_at::text AS due_at`;
 
 // A shut gate lets nothing through; a half-open circuit one delivery.
 const GATE = `CASE WHEN p.open_until > now() THEN 0 WHEN p.circuit <> 'closed' THEN 1 ELSE 1000000 END`;
@@ -78,8 +80,11 @@ export async function listWaitingLanes(
   return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
 }
 
+// Payloads up to $7 bytes in all, and the first one however large: in the order of the answer, so that nothing is sorted twice.
 const DUE_OF_LANES = `
-  SELECT ${DUE_COLUMNS}
+  SELECT ${DUE_COLUMNS}, octet_length(e.payload) AS payload_bytes,
+    CASE WHEN sum(octet_length(e.payload)) OVER (ORDER BY d.webhook_id, d.priority, d.due_at, d.id ROWS UNBOUNDED PRECEDING)
+      - octet_length(e.payload) < $7 THEN e.payload END AS payload
   FROM unnest($2::uuid[], $3::text[], $4::int[], $5::text[]::timestamptz[], $6::uuid[])
     AS l(webhook_id, priority, room, after_due_at, after_id)
   JOIN endpoints p ON p.webhook_id = l.webhook_id
@@ -98,11 +103,12 @@ const BEGINNING: Bookmark = {
   id: "00000000-0000-0000-0000-000000000000" as DeliveryId,
 };
 
-/** The oldest due rows of each lane, at most its room, in order. */
+/** The oldest due rows of each lane, at most its room, in order; payloads until they are `payloadBytesMax` in all. */
 export async function listDue(
   sql: Sql,
   partition: Partition,
   lanes: readonly (LaneRoom & { after?: Bookmark | undefined })[],
+  payloadBytesMax: number,
 ): Promise<DueRow[]> {
   const rows = await sql.unsafe(
     DUE_OF_LANES,
@@ -113,6 +119,7 @@ export async function listDue(
       lanes.map((lane) => lane.room),
       lanes.map((lane) => (lane.after ?? BEGINNING).dueAt),
       lanes.map((lane) => (lane.after ?? BEGINNING).id),
+      payloadBytesMax,
     ],
     { prepare: true },
   );
@@ -129,8 +136,17 @@ export async function listDue(
     scheduleBase: row["schedule_base"],
     pendingSince: Number(row["pending_since"]),
     bookmark: { dueAt: row["due_at"], id: row["id"] },
-    payload: row["payload"],
+    payloadBytes: row["payload_bytes"],
+    payload: row["payload"] ?? undefined,
   }));
+}
+
+/** The payloads of events, by id; without those that are gone. */
+export async function listPayloads(sql: Sql, eventIds: readonly EventId[]): Promise<Map<EventId, string>> {
+  const ids = eventIds.toSorted();
+  const rows = await sql`SELECT id, payload FROM events
+    WHERE id = ANY (${ids}::uuid[]) AND id BETWEEN ${ids[0] ?? null} AND ${ids.at(-1) ?? null}`;
+  return new Map(rows.map((row) => [row["id"], row["payload"]]));
 }
 
 /** Tells the API to leave a lane's new deliveries to refill, or to publish them itself again. */

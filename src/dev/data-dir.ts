@@ -17,7 +17,7 @@ export type Run = {
   supervisor: ProcessIdentity;
   /** In the order in which they are to be ended. */
   processes: (ProcessIdentity & { name: string; url?: string | undefined })[];
-  /** The settings that it made up: how other commands reach its services. */
+  /** What its api and worker run with, and others that join them: addresses, secrets, settings. */
   environment: Record<string, string>;
 };
 
@@ -98,24 +98,30 @@ export function findRun(folder: string): Run | undefined {
   return run !== undefined && isRunning(run.supervisor) ? run : undefined;
 }
 
+/** What belongs to a Postgres: who signed tokens for its users, and encrypted its secrets. */
+const OF_POSTGRES = new Set([
+  "DATABASE_URL",
+  "JWT_SECRET",
+  "SECRETS_KEY",
+  "FIRST_SUPERUSER",
+  "FIRST_SUPERUSER_PASSWORD",
+]);
+
 /**
- * `env` with the services of a running start where it names none. Its secrets belong to its Postgres, and what it allows
- * belongs to the whole of it.
+ * `env` with the services of a running start where it names none. The start's secrets come with its Postgres, and its
+ * other settings to whoever joins it, on both of its services; what `env` sets itself stays.
  */
 export function withRunningServices(env: Environment, folder: string): Environment {
   const run = findRun(folder);
   if (run === undefined) return env;
-  const isUnset = (name: string) => (env[name] ?? "").trim() === "";
-  const names = [
-    ...(isUnset("NATS_URL") ? ["NATS_URL"] : []),
-    ...(isUnset("DATABASE_URL")
-      ? ["DATABASE_URL", "JWT_SECRET", "SECRETS_KEY", "FIRST_SUPERUSER", "FIRST_SUPERUSER_PASSWORD"].filter(isUnset)
-      : []),
-    ...(isUnset("NATS_URL") && isUnset("DATABASE_URL") && env["EGRESS_ALLOW"] === undefined ? ["EGRESS_ALLOW"] : []),
-  ];
-  const found = names.flatMap((name) => {
-    const value = run.environment[name];
-    return value === undefined ? [] : [[name, value] as const];
+  // EGRESS_ALLOW says something when it is empty.
+  const isUnset = (name: string) => (name === "EGRESS_ALLOW" ? env[name] === undefined : !env[name]?.trim());
+  const isShared = (name: string) => isUnset(name) || env[name]?.trim() === run.environment[name];
+  const joins = isShared("DATABASE_URL") && isShared("NATS_URL");
+  const found = Object.entries(run.environment).filter(([name]) => {
+    if (!isUnset(name)) return false;
+    if (name === "NATS_URL") return true;
+    return OF_POSTGRES.has(name) ? isShared("DATABASE_URL") : joins;
   });
   return { ...env, ...Object.fromEntries(found) };
 }

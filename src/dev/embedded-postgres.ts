@@ -154,6 +154,9 @@ export class EmbeddedPostgres implements Service {
           "--auth=scram-sha-256",
           "--encoding=UTF8",
           "--locale=C",
+          // Upper and lower case of every alphabet, which C alone has of ASCII only; the order stays that of the bytes.
+          "--locale-provider=builtin",
+          "--builtin-locale=C.UTF-8",
           "--no-instructions",
           ...(this.#options.settings?.["fsync"] === "off" ? ["--no-sync"] : []),
         ],

@@ -29,6 +29,7 @@ export class ServerProcess {
   /** Resolves when the process has ended, for whatever reason. */
   readonly ended: Promise<void>;
   readonly #command: ServerCommand;
+  readonly #child: Bun.Subprocess;
   #hasEnded = false;
 
   constructor(command: ServerCommand) {
@@ -45,6 +46,7 @@ export class ServerProcess {
         ...command.user,
       });
       child.unref();
+      this.#child = child;
       this.identity = identify(child.pid);
       this.ended = child.exited.then(() => {
         this.#hasEnded = true;
@@ -70,13 +72,17 @@ export class ServerProcess {
 
   async end(signal: NodeJS.Signals, patienceMs: number): Promise<void> {
     if (this.#hasEnded) return;
+    // Nobody need stay because it runs; but who waits for its end must not leave, when nothing else is under way, before.
+    this.#child.ref();
     await endProcess(this.identity, signal, patienceMs);
     await this.ended;
   }
 
   /** As a crash would. */
   async kill(): Promise<void> {
-    if (!this.#hasEnded) sendSignal(this.identity.pid, "SIGKILL");
+    if (this.#hasEnded) return;
+    this.#child.ref();
+    sendSignal(this.identity.pid, "SIGKILL");
     await this.ended;
   }
 

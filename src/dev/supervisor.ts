@@ -2,12 +2,13 @@
 // each kept alive; stopped in reverse, so that what is under way still reaches the servers.
 
 import { join } from "node:path";
-import { type Environment, readSettings, type Settings } from "../config.ts";
+import { type Environment, FLEET_SETTINGS, readSettings, type Settings } from "../config.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
 import { DataDir } from "./data-dir.ts";
 import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
+import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
 import { KeptAlive, type ProcessService } from "./kept-alive.ts";
 import { nextFreePort } from "./ports.ts";
@@ -79,9 +80,9 @@ export class Supervisor implements Service {
     const databaseUrl = settings.databaseUrl ?? postgres?.url() ?? "";
     const natsUrl = settings.natsUrl ?? nats?.url ?? "";
     this.#environment = {
+      ...given(env, FLEET_SETTINGS),
       DATABASE_URL: databaseUrl,
       NATS_URL: natsUrl,
-      ...given(env, ["JWT_SECRET", "SECRETS_KEY", "FIRST_SUPERUSER", "FIRST_SUPERUSER_PASSWORD", "EGRESS_ALLOW"]),
       ...secrets.environment,
       ...(env["EGRESS_ALLOW"] === undefined && postgres !== undefined && nats !== undefined
         ? { EGRESS_ALLOW: LOOPBACK }
@@ -89,11 +90,20 @@ export class Supervisor implements Service {
     };
     this.#refuseIfStopping();
     await prepareDatabase(databaseUrl, postgres);
+    const account = await this.#findFirstAccount(databaseUrl, secrets);
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
     this.#noteRun(apiUrl);
     if (!(await this.#isReady(apiUrl))) say("the API is not ready yet; GET /ready says why");
-    console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets }));
+    console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets, account }));
+  }
+
+  /** Asked before the API makes it: the sign-in that is promised below must work. */
+  async #findFirstAccount(databaseUrl: string, { superuser }: Secrets): Promise<FirstAccount | undefined> {
+    if (superuser === undefined) return undefined;
+    const { findFirstAccount } = await import("./first-account.ts");
+    const password = this.#environment["FIRST_SUPERUSER_PASSWORD"];
+    return findFirstAccount(databaseUrl, this.#options.clock, superuser.email, password);
   }
 
   /** Both of its services answer the API: what is promised below works at once. */

@@ -8,6 +8,7 @@ export type ErrorCode =
   | "inactive_user"
   | "forbidden"
   | "not_found"
+  | "method_not_allowed"
   | "conflict"
   | "too_large"
   | "too_many_attempts"

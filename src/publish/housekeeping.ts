@@ -2,6 +2,7 @@
 
 import type { Database } from "../db/database.ts";
 import {
+  DAILY_TABLES,
   dropOldPartitions,
   ensureDayPartitions,
   purgeDeletedUsers,
@@ -44,9 +45,11 @@ export class Housekeeping implements Service {
     const { database, clock, observe } = this.#options;
     let pauseMs = INTERVAL_MS;
     try {
-      await withHousekeepingLock(database.sql, () => this.#clean());
+      await withHousekeepingLock(database.sql, async () => {
+        if (!(await this.#clean())) pauseMs = RETRY_MS;
+      });
     } catch (error) {
-      observe("housekeeping.failed", { task: "partitions and purge", error: describeError(error) });
+      observe("housekeeping.failed", { task: "lock", error: describeError(error) });
       pauseMs = RETRY_MS;
     }
     if (this.#stopped) return;
@@ -55,12 +58,39 @@ export class Housekeeping implements Service {
     });
   }
 
-  async #clean(): Promise<void> {
-    const { database, observe, retentionDays } = this.#options;
+  /** Every task has its try: one that fails, time after time perhaps, ends no other. Says whether all went well. */
+  async #clean(): Promise<boolean> {
+    const { database, observe } = this.#options;
     const { sql, run } = database;
-    await run(() => ensureDayPartitions(sql));
-    const partitions = await run(() => dropOldPartitions(sql, retentionDays));
+    const tasks: [string, () => Promise<unknown>][] = [
+      ...DAILY_TABLES.map((table): [string, () => Promise<unknown>] => [
+        `partitions of ${table}`,
+        () => run(() => ensureDayPartitions(sql, table)),
+      ]),
+      ["retention", () => this.#drop()],
+      ["purge", () => this.#purge()],
+    ];
+    let isDone = true;
+    for (const [task, work] of tasks) {
+      if (this.#stopped) break;
+      try {
+        await work();
+      } catch (error) {
+        observe("housekeeping.failed", { task, error: describeError(error) });
+        isDone = false;
+      }
+    }
+    return isDone;
+  }
+
+  async #drop(): Promise<void> {
+    const { database, observe, retentionDays } = this.#options;
+    const partitions = await database.run(() => dropOldPartitions(database.sql, retentionDays));
     if (partitions > 0) observe("retention.dropped", { partitions });
+  }
+
+  async #purge(): Promise<void> {
+    const { sql, run } = this.#options.database;
     let purged = MASS_CHANGE_ROWS_MAX;
     while (purged === MASS_CHANGE_ROWS_MAX && !this.#stopped) {
       purged = await run(() => purgeDeletedUsers(sql, MASS_CHANGE_ROWS_MAX));

@@ -10,6 +10,7 @@ import {
   type LaneRoom,
   listBacklogs,
   listDue,
+  listPayloads,
   listWaitingLanes,
   setBacklog,
   type UsersLane,
@@ -18,6 +19,7 @@ import type { DeliveryId, UserId } from "../domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
+import { Semaphore } from "../lib/semaphore.ts";
 import type { Service } from "../lib/service.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
@@ -25,16 +27,17 @@ import type { NatsLink } from "../stream/connection.ts";
 import { countLanes } from "../stream/inspect.ts";
 import { type Backlog, Backlogs, keyOf } from "./backlogs.ts";
 import type { Outgoing } from "./outgoing.ts";
+import { inPieces, PIECE_BYTES_MAX } from "./pieces.ts";
 
 /** Lanes walked over in one sweep of one partition; the next sweep goes on behind them. */
 const SWEEP_LANES_MAX = 1_000;
-/** Lanes read in one statement: bounds what one answer holds in memory. */
+/** Lanes read in one statement: a longer one would hold others up. */
 const FILL_LANES_MAX = 20;
 
 export type RefillOptions = {
   database: Database;
   link: NatsLink;
-  outgoing: Outgoing;
+  outgoing: Pick<Outgoing, "publish">;
   clock: Clock;
   observe: Observe;
   /** In this worker's hands: its row may still look as if it waited. */
@@ -56,6 +59,8 @@ export class Refill implements Service {
   /** Owned partitions, each with the lane behind which its next sweep starts. */
   readonly #owned = new Map<Partition, Lane | undefined>();
   readonly #backlogs: Backlogs;
+  /** One piece at a time is read beyond the first of a fill. */
+  readonly #pieces = new Semaphore(1);
   readonly #running: Promise<void>[] = [];
   #wakeLow: (() => void) | undefined;
   #stopped = false;
@@ -189,7 +194,7 @@ export class Refill implements Service {
   async #fill(partition: Partition, lanes: readonly OpenLane[]): Promise<void> {
     const { database } = this.#options;
     const asked = lanes.map((lane) => ({ ...lane, after: this.#backlogs.bookmarkOf(lane) }));
-    const rows = await database.run(() => listDue(database.sql, partition, asked));
+    const rows = await database.run(() => listDue(database.sql, partition, asked, PIECE_BYTES_MAX));
     const byLane = Map.groupBy(rows, keyOf);
     await Promise.all(
       asked.map(async (lane) => {
@@ -200,37 +205,64 @@ export class Refill implements Service {
     );
   }
 
-  /** Publishes what is not in our hands already. Says which rows are in the stream now, in order, up to the first failure. */
-  async #publishAll(partition: Partition, due: readonly DueRow[]): Promise<DueRow[]> {
+  /** Publishes a lane's due rows in order. Says how many are in the stream now, up to the first failure. */
+  async #publishAll(partition: Partition, due: readonly DueRow[]): Promise<number> {
+    const read = due.filter(({ payload }) => payload !== undefined);
+    let stored = await this.#publishPiece(partition, read);
+    let tried = read.length;
+    for (const piece of inPieces(due.slice(read.length))) {
+      if (stored < tried) break;
+      tried += piece.length;
+      await this.#pieces.acquire();
+      try {
+        stored += await this.#publishPiece(partition, await this.#withPayloads(piece));
+      } finally {
+        this.#pieces.release();
+      }
+    }
+    return stored;
+  }
+
+  /** With the payloads that the answer left out. None of it while so much is held that it need not come in. */
+  async #withPayloads(piece: readonly DueRow[]): Promise<DueRow[]> {
+    const { database, hasAppetite } = this.#options;
+    if (this.#stopped || piece.some(({ userId }) => !hasAppetite(userId))) return [];
+    const ids = piece.map(({ eventId }) => eventId);
+    const payloads = await database.run(() => listPayloads(database.sql, ids));
+    return piece.map((row) => ({ ...row, payload: payloads.get(row.eventId) }));
+  }
+
+  /** Publishes what is not in our hands already. */
+  async #publishPiece(partition: Partition, piece: readonly DueRow[]): Promise<number> {
     const { outgoing, isHeld } = this.#options;
-    if (!this.#owned.has(partition)) return [];
+    if (!this.#owned.has(partition)) return 0;
     const published = await Promise.all(
-      due.map(async (row) =>
-        isHeld(row.id)
-          ? ({ kind: "held" } as const)
-          : outgoing.publish({ ...row, deliveryId: row.id, origin: "refill" }),
-      ),
+      piece.map(async ({ payload, ...row }) => {
+        if (isHeld(row.id)) return { kind: "held" } as const;
+        if (payload === undefined) return { kind: "failed" } as const;
+        return outgoing.publish({ ...row, payload, deliveryId: row.id, origin: "refill" });
+      }),
     );
     const firstFailure = published.findIndex(({ kind }) => kind === "subject_full" || kind === "failed");
-    return firstFailure === -1 ? [...due] : due.slice(0, firstFailure);
+    return firstFailure === -1 ? piece.length : firstFailure;
   }
 
   async #after(
     partition: Partition,
     lane: OpenLane & { after: Bookmark | undefined },
     due: readonly DueRow[],
-    stored: readonly DueRow[],
+    stored: number,
   ): Promise<void> {
     if (!this.#owned.has(partition)) return;
     // Messages may have left meanwhile.
-    const inStream = (this.#backlogs.get(lane)?.inStream ?? lane.inStream) + stored.length;
+    const inStream = (this.#backlogs.get(lane)?.inStream ?? lane.inStream) + stored;
     if (due.length >= lane.room) {
       const isNew = this.#backlogs.get(lane) === undefined;
       const backlog = this.#backlogs.ensure(partition, lane, inStream);
       backlog.inStream = inStream;
-      const last = stored.at(-1)?.bookmark;
+      const last = due[stored - 1]?.bookmark;
       if (last !== undefined) backlog.bookmark = last;
-      if (stored.length < due.length) backlog.inStream = STREAM_MESSAGES_PER_SUBJECT_MAX;
+      if (stored < due.length) backlog.inStream = STREAM_MESSAGES_PER_SUBJECT_MAX;
       if (isNew) await this.#markBacklog(lane, true);
       return;
     }
@@ -239,7 +271,7 @@ export class Refill implements Service {
     backlog.inStream = inStream;
     // Nothing more behind the bookmark; what was handed back before it is read next time.
     if (lane.after !== undefined) backlog.bookmark = undefined;
-    else if (stored.length === due.length) await this.#clearBacklog(backlog);
+    else if (stored === due.length) await this.#clearBacklog(backlog);
   }
 
   async #clearBacklogsBut(partition: Partition, present: ReadonlySet<string>): Promise<void> {

@@ -45,6 +45,30 @@ test("the next attempt is known while it is pending", async () => {
   expect((await next()).next_attempt_at).toBeNull();
 });
 
+test("the next attempt is not before the endpoint's gate opens, in every answer", async () => {
+  const { json: event } = await ada.call("POST", "/events", { type: "gated", data: {} });
+  const nextOfAll = async () => {
+    const { deliveries } = (await ada.call("GET", `/events/${event.id}`)).json;
+    const one = await ada.call("GET", `/deliveries/${deliveries[0].id}`);
+    const list = await ada.call("GET", "/deliveries?event_type=gated");
+    const all = [...deliveries, one.json, ...list.json.data].map(({ next_attempt_at }) => next_attempt_at);
+    return { id: deliveries[0].id, all };
+  };
+  const gate = (openUntil: string) =>
+    api.db.sql`UPDATE endpoints SET open_until = ${openUntil}::timestamptz WHERE webhook_id = ${webhookId}`;
+  const { id } = await nextOfAll();
+  await gate("2100-01-01Z");
+  await api.db.sql`UPDATE deliveries SET stream_seq = 1, attempt_count = 1, due_at = '2099-01-01Z' WHERE id = ${id}`;
+  expect((await nextOfAll()).all).toEqual(Array.from({ length: 3 }, () => "2100-01-01T00:00:00.000Z"));
+  await gate("2000-01-01Z");
+  expect((await nextOfAll()).all).toEqual(Array.from({ length: 3 }, () => "2099-01-01T00:00:00.000Z"));
+  await gate("2100-01-01Z");
+  await ended(id, "failed");
+  expect((await nextOfAll()).all).toEqual([null, null, null]);
+  expect((await ada.call("POST", `/deliveries/${id}/retry`)).json.next_attempt_at).toBe("2100-01-01T00:00:00.000Z");
+  await gate("2000-01-01Z");
+});
+
 test("the list is filtered and paged", async () => {
   const first = await newDelivery("listed");
   const second = await newDelivery("listed");

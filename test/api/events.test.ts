@@ -83,14 +83,20 @@ describe("the list", () => {
     expect([first.data.length + rest.data.length, rest.next_cursor]).toEqual([20, null]);
   });
 
-  test.each(["cursor=abc", "cursor=", "after=yesterday", "before=0000-01-01T00:00:00Z", "after=2025-13-01T00:00:00Z"])(
-    "refuses %s",
-    async (query) => {
-      const answer = await ada.call("GET", `/events?${query}`);
-      expect(answer.status).toBe(422);
-      expect(answer.json.errors[0].path).toBe(`query.${query.split("=")[0]}`);
-    },
-  );
+  test.each([
+    "cursor=abc",
+    "cursor=",
+    "after=yesterday",
+    "before=0000-01-01T00:00:00Z",
+    "after=2025-13-01T00:00:00Z",
+    "before=2026-02-31T00:00:00Z",
+    "before=2026-02-29T00:00:00Z",
+    "after=2026-01-01T24:00:00Z",
+  ])("refuses %s", async (query) => {
+    const answer = await ada.call("GET", `/events?${query}`);
+    expect(answer.status).toBe(422);
+    expect(answer.json.errors[0].path).toBe(`query.${query.split("=")[0]}`);
+  });
 });
 
 test("the catalogue has an example of each type", async () => {

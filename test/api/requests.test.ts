@@ -64,16 +64,49 @@ describe("every answer", () => {
     }
   });
 
-  test("to an unknown route or method is a problem", async () => {
+  test("to another method than a path takes is 405, with those that it takes", async () => {
+    const id = Bun.randomUUIDv7();
+    for (const [method, path, allow] of [
+      ["PUT", "/webhooks", "GET, HEAD, POST"],
+      ["DELETE", "//health", "GET, HEAD"],
+      ["POST", `/webhooks/${id}`, "DELETE, GET, HEAD, PATCH"],
+      ["PUT", "/users/?limit=1", "GET, HEAD, POST"],
+      ["GET", "/login/access-token", "POST"],
+    ] as const) {
+      const answer = await ada.call(method, path);
+      expect([answer.status, answer.headers.get("allow"), answer.json.type]).toEqual([
+        405,
+        allow,
+        "/problems/method_not_allowed",
+      ]);
+    }
+    expect((await ada.call("GET", "/nowhere")).headers.get("allow")).toBeNull();
+    expect((await ada.call("GET", `/deliveries/${id}`)).headers.get("allow")).toBeNull();
+  });
+
+  test("to an unknown route is a problem", async () => {
     for (const [method, path] of [
       ["GET", "/nowhere"],
-      ["PUT", "/webhooks"],
+      ["GET", `/webhooks/${Bun.randomUUIDv7()}/nowhere`],
       ["GET", "//"],
-      ["DELETE", "//health"],
       ["GET", "//docs/../../package.json"],
     ] as const) {
       const answer = await api.call(method, path);
       expect([answer.status, answer.headers.get("content-type")]).toEqual([404, "application/problem+json"]);
+    }
+  });
+
+  test("to a wrong field says where it is and what is expected", async () => {
+    const detailOf = async (answer: Promise<{ json: { detail: string } }>) => (await answer).json.detail;
+    const limit = "query.limit: A whole number from 1 to 1000";
+    for (const given of ["0", "-1", "1001", "1.5", "many"]) {
+      expect(await detailOf(ada.call("GET", `/webhooks?limit=${given}`))).toBe(limit);
+    }
+    const text = "A string of up to 255 characters, or null";
+    for (const given of [5, "x".repeat(256), [], true]) {
+      const subscriber = { email: "a@example.com", first_name: given };
+      expect(await detailOf(ada.call("POST", "/subscribers", subscriber))).toBe(`body.first_name: ${text}`);
+      expect(await detailOf(ada.call("PATCH", "/users/me", { full_name: given }))).toBe(`body.full_name: ${text}`);
     }
   });
 

@@ -38,3 +38,20 @@ test("a burst is not tried before its first failures are known", async () => {
   expect(tried).toBe(10);
   expect(results.filter((result) => result.status === "rejected")).toHaveLength(30);
 });
+
+test("who waits for a sign-in that the database does not answer is told so with it", async () => {
+  const throttle = new SignInThrottle(new ManualClock());
+  const frozen = Promise.withResolvers<undefined>();
+  let tried = 0;
+  const signIn = () => {
+    tried += 1;
+    return frozen.promise;
+  };
+  const all = Promise.allSettled(Array.from({ length: 20 }, () => throttle.attempt("ada", signIn)));
+  frozen.reject(new DomainError("unavailable", "no answer"));
+  for (const result of await all) {
+    expect(codeOf(result.status === "rejected" ? result.reason : result)).toBe("unavailable");
+  }
+  expect(tried).toBe(10);
+  expect(await throttle.attempt("ada", right)).toBe("in");
+});

@@ -32,6 +32,14 @@ describe("registration", () => {
     expect((await api.call("POST", "/users/", { email: "cASE@example.com", password })).status).toBe(201);
   });
 
+  test("knows an e-mail in every case of every alphabet", async () => {
+    const ada = await api.account("ÄDÈLE.Ж@example.com");
+    expect((await api.call("POST", "/users/", { email: "ädèle.ж@example.com", password })).status).toBe(409);
+    expect((await api.signIn("Ädèle.ж@example.com", ada.password)).status).toBe(200);
+    expect((await ada.call("POST", "/subscribers", { email: "ä@x.io" })).status).toBe(201);
+    expect((await ada.call("POST", "/subscribers", { email: "Ä@x.io" })).status).toBe(409);
+  });
+
   test("gives flags to superusers only", async () => {
     const ada = await api.account();
     for (const flags of [{ is_superuser: true }, { is_active: false }]) {
@@ -87,6 +95,15 @@ describe("sign-in", () => {
     expect((await api.signIn(ada.email, ada.password)).status).toBe(200);
   });
 
+  test("counts wrong ones together, however the e-mail is written", async () => {
+    const ada = await api.account("iiii@example.com");
+    const spellings = ["iiii", "IIII", "İiii", "iİii", "iiİi", "iiiİ", "İİii", "İİİi", "İİİİ", "iiİİ"];
+    for (const spelling of spellings) {
+      expect((await api.signIn(`${spelling}@example.com`, "wrong")).status).toBe(400);
+    }
+    expect((await api.signIn(ada.email, ada.password)).status).toBe(429);
+  });
+
   test("ignores what Swagger UI sends besides", async () => {
     const form = new URLSearchParams(`grant_type=password&scope=&username=${SUPERUSER.email}`);
     form.set("password", SUPERUSER.password);
@@ -129,6 +146,24 @@ describe("managing accounts", () => {
   test("a superuser cannot delete itself", async () => {
     expect((await root.call("DELETE", "/users/me")).status).toBe(403);
     expect((await root.call("DELETE", `/users/${root.id}`)).status).toBe(403);
+  });
+
+  test("a superuser cannot deactivate itself or give up being one, and another superuser can do both to it", async () => {
+    const { json: other } = await root.call("POST", "/users/", {
+      email: "other@example.com",
+      password,
+      is_superuser: true,
+    });
+    const otherCall = api.withToken((await api.signIn(other.email, password)).json.access_token);
+    for (const flags of [{ is_superuser: false }, { is_active: false }]) {
+      const refused = await otherCall("PATCH", `/users/${other.id.toUpperCase()}`, { full_name: "Other", ...flags });
+      expect(refused.status).toBe(403);
+      expect(refused.json.detail).toContain("cannot deactivate itself or give up being one");
+    }
+    const kept = { full_name: "Other", is_superuser: true, is_active: true };
+    expect((await otherCall("PATCH", `/users/${other.id}`, kept)).json).toMatchObject(kept);
+    const lost = { is_superuser: false, is_active: false };
+    expect((await root.call("PATCH", `/users/${other.id}`, lost)).json).toMatchObject(lost);
   });
 
   test("a deleted user's webhooks go with it", async () => {

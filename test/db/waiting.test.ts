@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cancelPending, clearCancellation, listCancellations } from "../../src/db/endpoints.ts";
 import { noteSequences } from "../../src/db/results.ts";
-import { listBacklogs, listDue, listWaitingLanes, setBacklog } from "../../src/db/waiting.ts";
-import type { DeliveryId } from "../../src/domain/ids.ts";
+import { listBacklogs, listDue, listPayloads, listWaitingLanes, setBacklog } from "../../src/db/waiting.ts";
+import { type DeliveryId, type EventId, newId } from "../../src/domain/ids.ts";
 import { type Rows, startRows, type Webhook } from "./rows.ts";
 
 let rows: Rows;
@@ -13,7 +13,7 @@ afterAll(() => rows.stop());
 
 const newWebhook = async () => rows.webhook(await rows.user());
 const due = async ({ id, partition }: Webhook, room = 64, after?: { dueAt: string; id: DeliveryId }) =>
-  (await listDue(rows.sql, partition, [{ webhookId: id, priority: "high", room, after }])).map((row) => row);
+  (await listDue(rows.sql, partition, [{ webhookId: id, priority: "high", room, after }], 1_000_000)).map((row) => row);
 const idsOf = (list: { id: DeliveryId }[]) => list.map(({ id }) => id);
 
 describe("the due query", () => {
@@ -33,6 +33,26 @@ describe("the due query", () => {
       eventType: "a.test",
     });
     expect(JSON.parse(first[0]?.payload ?? "")).toMatchObject({ type: "a.test" });
+  });
+
+  test("leaves payloads out once there are many bytes of them, and says how large each is", async () => {
+    const webhook = await newWebhook();
+    await rows.deliver(webhook, 5);
+    const lane = { webhookId: webhook.id, priority: "high", room: 64 } as const;
+    const whole = await listDue(rows.sql, webhook.partition, [lane], 1_000_000);
+    const size = whole[0]?.payloadBytes ?? 0;
+    expect(size).toBe(Buffer.byteLength(whole[0]?.payload ?? ""));
+    for (const [bytesMax, present] of [
+      [2 * size + 1, 3],
+      [2 * size, 2],
+      [1, 1],
+    ] as const) {
+      const due = await listDue(rows.sql, webhook.partition, [lane], bytesMax);
+      expect(idsOf(due)).toEqual(idsOf(whole));
+      expect(due.map(({ payload }) => payload !== undefined)).toEqual(whole.map((_, index) => index < present));
+    }
+    const payloads = await listPayloads(rows.sql, [...whole.map(({ eventId }) => eventId), newId<EventId>()]);
+    expect(whole.map(({ eventId }) => payloads.get(eventId))).toEqual(whole.map(({ payload }) => payload));
   });
 
   test("leaves out what is not due, in the stream, completed, or of another lane or partition", async () => {
@@ -79,7 +99,8 @@ describe("the due query", () => {
   });
 
   test("reads indexes alone, with months of daily partitions and one endpoint that holds nearly everything", async () => {
-    await rows.sql`SELECT ensure_day_partitions((now() AT TIME ZONE 'UTC')::date - 60, (now() AT TIME ZONE 'UTC')::date)`;
+    await rows.sql`SELECT ensure_day_partition(parent, (now() AT TIME ZONE 'UTC')::date - ago)
+      FROM unnest(ARRAY['events', 'deliveries', 'attempts']) parent, generate_series(0, 60) ago`;
     const [large, small] = [await newWebhook(), await newWebhook()];
     await rows.sql`INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
       SELECT delivery_id_of(${Bun.randomUUIDv7()}), gen_random_uuid(), ${large.id}, ${large.userId}, ${large.partition}, 'high', 'a.test', now()

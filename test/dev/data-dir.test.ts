@@ -77,7 +77,27 @@ test("a running start's services fill in what is not set, and its secrets go wit
     DATABASE_URL: "postgres://x/y",
     NATS_URL: "nats://c",
   });
+  expect(withRunningServices({ NATS_URL: "nats://x" }, path)).toEqual({
+    NATS_URL: "nats://x",
+    DATABASE_URL: "postgres://a/b",
+    JWT_SECRET: "j",
+  });
   held.release();
   writeFileSync(join(path, "run.json"), "half a fi");
   expect(findRun(path)).toBeUndefined();
+});
+
+test("who joins a running start takes over its settings, but for those of its own", async () => {
+  const path = await testFolder("data-dir");
+  const held = DataDir.take(path);
+  const services = { DATABASE_URL: "postgres://a/b", NATS_URL: "nats://c" };
+  const settings = { ATTEMPT_TIMEOUT_MS: "5000", RETRY_SCHEDULE: "1,2", EGRESS_ALLOW: "::1/128" };
+  held.writeRun({ processes: [], environment: { ...services, ...settings } });
+  expect(withRunningServices({}, path)).toEqual({ ...services, ...settings });
+  expect(withRunningServices(services, path)).toEqual({ ...services, ...settings });
+  const own = { RETRY_SCHEDULE: "9", EGRESS_ALLOW: "", ATTEMPT_TIMEOUT_MS: " " };
+  expect(withRunningServices(own, path)).toEqual({ ...services, ...own, ATTEMPT_TIMEOUT_MS: "5000" });
+  // Another fleet, though it shares a server.
+  expect(withRunningServices({ NATS_URL: "nats://x" }, path)).toEqual({ ...services, NATS_URL: "nats://x" });
+  held.release();
 });

@@ -104,10 +104,11 @@ describe("bun run start", () => {
     expect((await fetch(project.apiUrl)).status).toBe(200);
   });
 
-  test("a worker by hand finds its services, and says what is missing when there are none", async () => {
-    await start();
-    const worker = project.command(["src/main.ts", "worker"]);
+  test("a worker by hand finds its services and settings, and says what is missing when there are none", async () => {
+    await start({ ATTEMPT_TIMEOUT_MS: "5000", RETRY_SCHEDULE: "1,2" });
+    const worker = project.command(["src/main.ts", "worker"], { RETRY_SCHEDULE: "3" });
     await worker.saw(/requests at most 65535/);
+    expect(worker.output()).toContain("attempts of 5000 ms, after 3 s");
     expect(await worker.end()).toBe(0);
     await started.pop()?.end();
     const lonely = project.command(["src/main.ts", "worker"]);

@@ -17,12 +17,13 @@ export function createApi({ port, host, egressAllow, firstSuperuser }) {
     async stop() { await server?.stop(true); },
   };
 }
-export function createWorker() {
+export function createWorker({ attemptTimeoutMs, retryScheduleS }) {
   let timer;
   return {
     name: "worker",
     async start() {
       timer = setInterval(() => {}, 1_000);
+      console.log("attempts of " + attemptTimeoutMs + " ms, after " + retryScheduleS + " s");
       console.log("requests at most " + process.env.BUN_CONFIG_MAX_HTTP_REQUESTS);
     },
     async stop() {

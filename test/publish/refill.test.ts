@@ -1,0 +1,124 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { acceptEvents } from "../../src/db/accept.ts";
+import type { DeliveryId } from "../../src/domain/ids.ts";
+import { payloadPieces } from "../../src/domain/payload.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { PIECE_BYTES_MAX } from "../../src/publish/pieces.ts";
+import { Refill } from "../../src/publish/refill.ts";
+import type { NatsLink } from "../../src/stream/connection.ts";
+import { ensureTopology } from "../../src/stream/topology.ts";
+import { eventOf, type Rows, startRows, type Webhook } from "../db/rows.ts";
+import { connected } from "../stream/servers.ts";
+import { eventually, testNats, type TestNats } from "../support/services.ts";
+
+let rows: Rows;
+let nats: TestNats;
+let link: NatsLink;
+beforeAll(async () => {
+  [rows, nats] = await Promise.all([startRows(), testNats()]);
+  const connection = await connected(nats.url);
+  link = connection.link;
+  await eventually(() => ensureTopology(connection.connection, 1));
+}, 30_000);
+afterAll(async () => {
+  await link.stop();
+  await nats.stop();
+  await rows.stop();
+});
+
+const EVENT_BYTES = 250_000;
+const PARTITION = 3;
+
+async function webhookOfPartition(): Promise<Webhook> {
+  for (;;) {
+    const webhook = await rows.webhook(await rows.user());
+    if (webhook.partition === PARTITION) return webhook;
+  }
+}
+
+/** Large events, due at once, oldest first. */
+async function deliverLarge({ id, userId }: Webhook, count: number): Promise<DeliveryId[]> {
+  const data = "x".repeat(EVENT_BYTES);
+  const ids: DeliveryId[] = [];
+  for (let made = 0; made < count; made += 1) {
+    const event = eventOf(userId, "a.large", { only_to: id, pieces: payloadPieces("a.large", data) });
+    const { deliveries } = await acceptEvents(rows.sql, [event]);
+    ids.push(...deliveries.map((delivery) => delivery.id));
+  }
+  await rows.sql`UPDATE deliveries SET due_at = now() WHERE id = ANY (${ids}::uuid[])`;
+  return ids;
+}
+
+test("large events are refilled in pieces, each once and in order, and mark no backlog", async () => {
+  const webhooks = [await webhookOfPartition(), await webhookOfPartition(), await webhookOfPartition()];
+  const expected = new Map<string, DeliveryId[]>();
+  for (const webhook of webhooks) expected.set(webhook.id, await deliverLarge(webhook, 40));
+  const published = new Map<string, DeliveryId[]>();
+  let bytes = 0;
+  let bytesMost = 0;
+  const refill = new Refill({
+    database: rows.db,
+    link,
+    clock: systemClock,
+    observe: () => {},
+    outgoing: {
+      async publish(message) {
+        bytes += message.payload.length;
+        bytesMost = Math.max(bytesMost, bytes);
+        published.set(message.webhookId, [...(published.get(message.webhookId) ?? []), message.deliveryId]);
+        // As the note of it would.
+        await rows.sql`UPDATE deliveries SET stream_seq = 1, stream_epoch = 1 WHERE id = ${message.deliveryId}`;
+        bytes -= message.payload.length;
+        return { kind: "stored", seq: 1 };
+      },
+    },
+    isHeld: () => false,
+    laneOf: () => ({ depth: 64, waiting: 0 }),
+    hasAppetite: () => true,
+    restMs: () => 0,
+  });
+  refill.own(PARTITION);
+  await refill.start();
+  await eventually(() => expect([...published.values()].flat()).toHaveLength(120), 10_000);
+  await refill.stop();
+  expect(published).toEqual(expected);
+  // The first answer and one piece beside it, each with a payload more than fits.
+  expect(bytesMost).toBeLessThan(2 * (PIECE_BYTES_MAX + EVENT_BYTES + 1_000));
+  expect(await rows.sql`SELECT 1 FROM endpoints WHERE backlog <> '{}'`).toHaveLength(0);
+}, 30_000);
+
+test("what need not come in stays in the table, and follows when it may", async () => {
+  const webhook = await webhookOfPartition();
+  const ids = await deliverLarge(webhook, 40);
+  const published: DeliveryId[] = [];
+  let hasAppetite = true;
+  const refill = new Refill({
+    database: rows.db,
+    link,
+    clock: systemClock,
+    observe: () => {},
+    outgoing: {
+      async publish(message) {
+        published.push(message.deliveryId);
+        hasAppetite = false;
+        await rows.sql`UPDATE deliveries SET stream_seq = 1, stream_epoch = 1 WHERE id = ${message.deliveryId}`;
+        return { kind: "stored", seq: 1 };
+      },
+    },
+    isHeld: () => false,
+    laneOf: () => ({ depth: 64, waiting: 0 }),
+    hasAppetite: () => hasAppetite,
+    restMs: () => 0,
+  });
+  refill.own(PARTITION);
+  await refill.start();
+  const firstPiece = Math.ceil(PIECE_BYTES_MAX / EVENT_BYTES);
+  await eventually(() => expect(published.length).toBe(firstPiece));
+  await eventually(async () => {
+    const left = await rows.sql`SELECT 1 FROM deliveries WHERE webhook_id = ${webhook.id} AND stream_seq IS NULL`;
+    expect(left).toHaveLength(ids.length - firstPiece);
+  });
+  hasAppetite = true;
+  await eventually(() => expect(published).toEqual(ids));
+  await refill.stop();
+}, 30_000);
