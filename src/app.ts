@@ -211,6 +211,10 @@ export function createWorker(config: Config, isFair = true): Service {
       };
       return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });
     },
+    async lastSequence() {
+      if (link.connection === undefined) throw new Error("not connected to NATS");
+      return lastSequence(link.connection);
+    },
     onBegin(partition) {
       refill.own(partition);
       tableKeeper.own(partition);
@@ -243,12 +247,8 @@ export function createWorker(config: Config, isFair = true): Service {
       await ownership.start();
       link.listen({ connected: () => {}, disconnected: () => tenures.streamIsUnknown() });
       keeper.onEnsured((ensured) => {
-        const connection = link.connection;
-        if (connection === undefined) return;
-        lastSequence(connection).then(
-          (lastSeq) => tenures.streamIs({ epoch: ensured.epoch, lastSeq }),
-          () => keeper.look(),
-        );
+        if (link.connection === undefined) return;
+        tenures.streamIs(ensured.epoch);
         const waitMs = ensured.bucketIsSuccessor ? Math.max(0, ownership.ttlMs - ensured.bucketAgeMs) : 0;
         ownership.bucketIs({ createdAt: ensured.bucketCreatedAt, claimNotBefore: clock.monotonic() + waitMs });
       });
