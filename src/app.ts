@@ -199,8 +199,6 @@ export function createWorker(config: Config, isFair = true): Service {
     intake,
     held,
     pull(partition, receive) {
-      const connection = link.connection;
-      if (connection === undefined) throw new Error("not connected to NATS");
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
@@ -209,7 +207,7 @@ export function createWorker(config: Config, isFair = true): Service {
         if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
         receive(message, handle);
       };
-      return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });
+      return new PartitionIntake({ link, partition, clock, mayPull, receive: receiveOne, onUnreadable });
     },
     async lastSequence() {
       if (link.connection === undefined) throw new Error("not connected to NATS");

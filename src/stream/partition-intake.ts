@@ -4,7 +4,7 @@ import type { Message } from "../domain/delivery.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { PRIORITIES } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsLink } from "./connection.ts";
 import { parseMessage } from "./message.ts";
 import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
@@ -13,7 +13,7 @@ import { consumerName } from "./subjects.ts";
 const PULL_BATCH = 256;
 
 export type PartitionIntakeOptions = {
-  connection: NatsConnection;
+  link: NatsLink;
   partition: Partition;
   clock: Clock;
   mayPull: () => boolean;
@@ -27,12 +27,12 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({ connection, partition, clock, mayPull, receive, onUnreadable }: PartitionIntakeOptions) {
+  constructor({ link, partition, clock, mayPull, receive, onUnreadable }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
         new Pull({
-          connection,
+          link,
           consumer: consumerName(partition, priority),
           clock,
           batch: PULL_BATCH,
@@ -61,7 +61,7 @@ export class PartitionIntake {
     for (const pull of this.#pulls) pull.abandon();
   }
 
-  /** After a reconnection the server knows none of the requests. */
+  /** After a reconnection the server knows none of the requests; after another connection, no subscription either. */
   renew(): void {
     for (const pull of this.#pulls) pull.renew();
   }

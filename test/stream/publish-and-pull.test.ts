@@ -43,7 +43,7 @@ const publishMany = (count: number, more: Partial<Message> = {}) =>
 function pull(batch = 16) {
   const received: Handle[] = [];
   const started = new Pull({
-    connection,
+    link,
     consumer: "p03-high",
     clock: systemClock,
     batch,
@@ -128,6 +128,23 @@ describe("Pull", () => {
     one.pull.renew();
     const seqs = await publishMany(50);
     await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
+    await one.pull.stop();
+  }, 30_000);
+
+  test("goes on over another connection, once it is renewed, when the client has given the first one up", async () => {
+    const one = pull();
+    const first = link.connection;
+    await first?.close();
+    await eventually(() => {
+      if (link.connection === undefined || link.connection === first) throw new Error("no other connection yet");
+      connection = link.connection;
+    }, 10_000);
+    one.pull.renew();
+    const seqs = await publishMany(50);
+    await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
+    for (const handle of one.received) handle.ack();
+    const manager = await jetstreamManager(connection);
+    await eventually(async () => expect((await manager.streams.info("WEBHOOKS")).state.messages).toBe(0));
     await one.pull.stop();
   }, 30_000);
 
