@@ -198,7 +198,7 @@ export function createWorker(config: Config, isFair = true): Service {
     observe,
     intake,
     held,
-    pull(partition, receive) {
+    pull(partition, receive, refused) {
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
@@ -207,7 +207,11 @@ export function createWorker(config: Config, isFair = true): Service {
         if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
         receive(message, handle);
       };
-      return new PartitionIntake({ link, partition, clock, mayPull, receive: receiveOne, onUnreadable });
+      const onRefused = () => {
+        refused();
+        keeper.look();
+      };
+      return new PartitionIntake({ link, partition, clock, mayPull, onRefused, receive: receiveOne, onUnreadable });
     },
     async lastSequence() {
       if (link.connection === undefined) throw new Error("not connected to NATS");

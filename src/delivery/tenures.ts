@@ -30,7 +30,8 @@ export type TenuresOptions = {
   observe: Observe;
   intake: Intake;
   held: HeldMessages;
-  pull(partition: Partition, receive: (message: Message, handle: StreamHandle) => void): Pulling;
+  /** `onRefused`: nothing comes just now, and what the stream remembers of this partition's deliveries may be lost. */
+  pull(partition: Partition, receive: (message: Message, handle: StreamHandle) => void, onRefused: () => void): Pulling;
   /** The sequence of the last message that the stream has taken. Rejects when no answer comes. */
   lastSequence: () => Promise<number>;
   /** Refill and the table's upkeep begin and end with a tenure. */
@@ -128,8 +129,13 @@ export class Tenures {
     const tenure = new OwnedTenure(partition, this.#epoch, owned.ownership);
     owned.tenure = tenure;
     this.#doubt(tenure);
-    owned.pulling = this.#options.pull(partition, (message, handle) =>
-      this.#options.intake.receive(message, handle, tenure),
+    owned.pulling = this.#options.pull(
+      partition,
+      (message, handle) => this.#options.intake.receive(message, handle, tenure),
+      () => {
+        this.#doubt(tenure);
+        this.#placeAll();
+      },
     );
   }
 

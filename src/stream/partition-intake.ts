@@ -17,6 +17,7 @@ export type PartitionIntakeOptions = {
   partition: Partition;
   clock: Clock;
   mayPull: () => boolean;
+  onRefused: () => void;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
   onUnreadable: (subject: string, seq: number, error: unknown) => void;
@@ -27,7 +28,7 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({ link, partition, clock, mayPull, receive, onUnreadable }: PartitionIntakeOptions) {
+  constructor({ link, partition, clock, mayPull, onRefused, receive, onUnreadable }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
@@ -37,6 +38,7 @@ export class PartitionIntake {
           clock,
           batch: PULL_BATCH,
           mayPull,
+          onRefused,
           onMessage(raw, handle) {
             let message: Message;
             try {

@@ -28,6 +28,8 @@ export type PullOptions = {
   batch: number;
   /** False while so much is in hand that more must wait for what is being handed back; asked again shortly. */
   mayPull?: () => boolean;
+  /** The server refused a request: there is no such consumer, or it has just gone or moved. What it remembered may be lost. */
+  onRefused?: () => void;
   /** Must not throw. */
   onMessage(message: Msg, handle: Handle): void;
 };
@@ -156,7 +158,10 @@ export class Pull {
     if (code === 100) return;
     this.#close(Number(message.subject.slice(this.#inbox.length + 1)));
     if (code === 404 || code === 408) this.#request();
-    else this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
+    else {
+      this.#options.onRefused?.();
+      this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
+    }
   }
 
   #close(request: number): void {

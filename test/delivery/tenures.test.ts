@@ -21,6 +21,7 @@ function tenuresOfATest() {
   const tenureOf = new Map<Partition, Tenure>();
   const questions: { answer(seq: number): Promise<void>; fail(): Promise<void> }[] = [];
   const renewed: Partition[] = [];
+  const refuse = new Map<Partition, () => void>();
   const tenures = new Tenures({
     clock,
     observe: () => {},
@@ -31,7 +32,8 @@ function tenuresOfATest() {
       park: () => {},
       giveBack: () => {},
     } as unknown as Intake,
-    pull(partition, receive) {
+    pull(partition, receive, onRefused) {
+      refuse.set(partition, onRefused);
       receive({ partition } as Message, { seq: 1 } as never);
       return { stop: () => Promise.resolve(), abandon: () => {}, renew: () => void renewed.push(partition) };
     },
@@ -46,7 +48,7 @@ function tenuresOfATest() {
     onEnd: () => {},
   });
   const begins = (partition: Partition) => tenureOf.get(partition)?.publishedAfterSeq;
-  return { tenures, questions, begins, renewed, clock };
+  return { tenures, questions, begins, renewed, refuse, clock };
 }
 
 const gain = (tenures: Tenures, partition: Partition) => tenures.gain(partition, lease, "a test");
@@ -116,4 +118,15 @@ test("what is gained without a connection is pulled with the next one, and a new
   expect(begins(3)).toBe(Number.POSITIVE_INFINITY);
   await questions[1]?.answer(0);
   expect(begins(3)).toBe(0);
+});
+
+test("a refused pull makes what was published before it doubtful: its consumer may be another one", async () => {
+  const { tenures, questions, begins, refuse } = tenuresOfATest();
+  for (const partition of [3, 4]) gain(tenures, partition);
+  tenures.streamIs(1);
+  await questions[0]?.answer(100);
+  refuse.get(3)?.();
+  expect([begins(3), begins(4)]).toEqual([Number.POSITIVE_INFINITY, 100]);
+  await questions[1]?.answer(130);
+  expect([begins(3), begins(4)]).toEqual([130, 100]);
 });

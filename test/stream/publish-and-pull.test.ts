@@ -42,14 +42,16 @@ const publishMany = (count: number, more: Partial<Message> = {}) =>
 
 function pull(batch = 16) {
   const received: Handle[] = [];
+  const refused: number[] = [];
   const started = new Pull({
     link,
     consumer: "p03-high",
     clock: systemClock,
     batch,
+    onRefused: () => void refused.push(received.length),
     onMessage: (_, handle) => received.push(handle),
   });
-  return { pull: started, received, seqs: () => received.map(({ seq }) => seq) };
+  return { pull: started, received, refused, seqs: () => received.map(({ seq }) => seq) };
 }
 
 describe("Publisher", () => {
@@ -147,6 +149,20 @@ describe("Pull", () => {
     await eventually(async () => expect((await manager.streams.info("WEBHOOKS")).state.messages).toBe(0));
     await one.pull.stop();
   }, 30_000);
+
+  test("says that it is refused while its consumer is missing, and goes on with the next one by itself", async () => {
+    const one = pull();
+    const [seq] = await publishMany(1);
+    await eventually(() => expect(one.seqs()).toEqual([seq as number]));
+    expect(one.refused).toHaveLength(0);
+    await (await jetstreamManager(connection)).consumers.delete("WEBHOOKS", "p03-high");
+    await eventually(() => expect(one.refused.length).toBeGreaterThan(0));
+    await ensureTopology(connection, 1);
+    // The next one knows nothing of what the last one has handed out.
+    await eventually(() => expect(one.seqs()).toEqual([seq as number, seq as number]));
+    expect(one.received[1]?.deliveryCount).toBe(1);
+    await one.pull.stop();
+  });
 
   test("abandoned, it hears nothing more", async () => {
     const one = pull();
