@@ -4,8 +4,9 @@
 import type { Database } from "../db/database.ts";
 import { cancelPending, clearCancellation, listCancellations } from "../db/endpoints.ts";
 import { type InStreamRow, listOverdueInStream, returnMissing, returnOlderEpochs } from "../db/stream-state.ts";
+import type { Bookmark } from "../db/waiting.ts";
 import type { DeliveryId } from "../domain/ids.ts";
-import { RECONCILE_INTERVAL_MS, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
+import { RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -28,11 +29,18 @@ export type TableKeeperOptions = {
   heldIn: (partition: Partition) => DeliveryId[];
 };
 
+type Owned = {
+  /** To which its rows have been brought. */
+  epoch: number | undefined;
+  reconcileAt: number;
+  /** How far the last reconciliation has come; undefined: to the end. */
+  reconciledTo: Bookmark | undefined;
+};
+
 export class TableKeeper implements Service {
   readonly name = "table-keeper";
   readonly #options: TableKeeperOptions;
-  /** Owned partitions, each with the epoch to which its rows have been brought and the time of its next reconciliation. */
-  readonly #owned = new Map<Partition, { epoch: number | undefined; reconcileAt: number }>();
+  readonly #owned = new Map<Partition, Owned>();
   #running: Promise<void> | undefined;
   #stopped = false;
 
@@ -51,7 +59,8 @@ export class TableKeeper implements Service {
   }
 
   own(partition: Partition): void {
-    this.#owned.set(partition, { epoch: undefined, reconcileAt: this.#options.clock.monotonic() });
+    const reconcileAt = this.#options.clock.monotonic();
+    this.#owned.set(partition, { epoch: undefined, reconcileAt, reconciledTo: undefined });
   }
 
   disown(partition: Partition): void {
@@ -117,8 +126,7 @@ export class TableKeeper implements Service {
     if (state === undefined || ensured === undefined || connection === undefined) return;
     if (clock.monotonic() < state.reconcileAt) return;
     state.reconcileAt = clock.monotonic() + RECONCILE_INTERVAL_MS;
-    const overdue = await database.run(() => listOverdueInStream(database.sql, partition, ensured.epoch));
-    const suspects = overdue.filter(({ id }) => !isHeld(id));
+    const { suspects, readTo } = await this.#listSuspects(partition, ensured.epoch, state.reconciledTo);
     const missing: InStreamRow[] = [];
     for (let at = 0; at < suspects.length; at += LOOK_UPS_AT_ONCE) {
       const asked = suspects.slice(at, at + LOOK_UPS_AT_ONCE);
@@ -127,9 +135,36 @@ export class TableKeeper implements Service {
       );
       missing.push(...asked.filter(({ id }, index) => found[index] !== id && !isHeld(id)));
     }
-    if (missing.length === 0 || !this.#isOwned(partition)) return;
-    const deliveries = await database.run(() => returnMissing(database.sql, missing));
-    observe("reconcile.found_missing", { partition: partitionName(partition), deliveries });
+    if (!this.#isOwned(partition)) return;
+    if (missing.length > 0) {
+      const deliveries = await database.run(() => returnMissing(database.sql, missing));
+      observe("reconcile.found_missing", { partition: partitionName(partition), deliveries });
+    }
+    state.reconciledTo = readTo;
+  }
+
+  /**
+   * Overdue rows that are not in this worker's hands, from behind `after` on. A slow account can have thousands in hand:
+   * they are read over until there are enough others to look up, and a later round goes on from there.
+   */
+  async #listSuspects(
+    partition: Partition,
+    epoch: number,
+    after: Bookmark | undefined,
+  ): Promise<{ suspects: InStreamRow[]; readTo: Bookmark | undefined }> {
+    const { database, isHeld } = this.#options;
+    const suspects: InStreamRow[] = [];
+    let readTo = after;
+    do {
+      const page = await database.run(() => listOverdueInStream(database.sql, partition, epoch, readTo));
+      for (const row of page) {
+        if (isHeld(row.id)) continue;
+        suspects.push(row);
+        if (suspects.length === RECONCILE_ROWS_MAX) return { suspects, readTo: row.bookmark };
+      }
+      readTo = page.length < RECONCILE_ROWS_MAX ? undefined : page.at(-1)?.bookmark;
+    } while (readTo !== undefined && this.#isOwned(partition));
+    return { suspects, readTo };
   }
 
   #isOwned(partition: Partition): boolean {
