@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, beforeEach, afterEach, expect, test } from "bun:test";
 import { noteSequences } from "../../src/db/results.ts";
 import type { DeliveryId } from "../../src/domain/ids.ts";
-import { RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX } from "../../src/domain/limits.ts";
+import { MASS_CHANGE_ROWS_MAX, RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX } from "../../src/domain/limits.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import type { EnsuredStream, StreamKeeper } from "../../src/publish/stream-keeper.ts";
 import { TableKeeper } from "../../src/publish/table-keeper.ts";
@@ -14,6 +14,7 @@ import { connected } from "../stream/servers.ts";
 import { eventually, type TestNats, testNats } from "../support/services.ts";
 
 const EPOCH = 7;
+const ensured = { epoch: EPOCH } as EnsuredStream;
 
 let rows: Rows;
 let nats: TestNats;
@@ -37,10 +38,11 @@ beforeEach(async () => {
   clock = new ManualClock();
   held = new Set();
   said.length = 0;
+  ensured.epoch = EPOCH;
   keeper = new TableKeeper({
     database: rows.db,
     link,
-    keeper: { ensured: { epoch: EPOCH } as EnsuredStream } as StreamKeeper,
+    keeper: { ensured } as StreamKeeper,
     clock,
     observe: (name, fields) => void said.push({ name, fields }),
     isHeld: (id) => held.has(id),
@@ -56,6 +58,9 @@ afterEach(async () => {
     expect(hasStopped).toBe(true);
   });
   await stopping;
+  // Partitions are few: nothing of one test is left for the next.
+  await rows.sql`DELETE FROM deliveries`;
+  await rows.sql`UPDATE endpoints SET cancel_before = NULL`;
 });
 
 const newWebhook = async () => rows.webhook(await rows.user());
@@ -110,4 +115,92 @@ test("each round looks up so many, the next one goes on behind them, and after t
   await round(1 + later.length - 2 * RECONCILE_ROWS_MAX);
   await round(1);
   await round(0);
+});
+
+const cancelled = async (webhook: Webhook) => {
+  const [row] = await rows.sql`SELECT count(*) FROM deliveries
+    WHERE webhook_id = ${webhook.id} AND status = 'cancelled'`;
+  return Number(row?.["count"]);
+};
+const markForCancellation = ({ id }: Webhook) =>
+  rows.sql`UPDATE endpoints SET cancel_before = now() WHERE webhook_id = ${id}`;
+
+/** Another webhook's in the same partition. */
+async function beside({ partition }: Webhook): Promise<Webhook> {
+  const webhook = await newWebhook();
+  await rows.sql`UPDATE webhooks SET partition = ${partition} WHERE id = ${webhook.id}`;
+  await rows.sql`UPDATE endpoints SET partition = ${partition} WHERE webhook_id = ${webhook.id}`;
+  return { ...webhook, partition };
+}
+
+test("cancellations take turns, chunk by chunk, and each is said once, with all that it came to", async () => {
+  const large = await newWebhook();
+  const small = await beside(large);
+  await rows.deliver(large, 2 * MASS_CHANGE_ROWS_MAX + 5);
+  await rows.deliver(small, 3);
+  await Promise.all([large, small].map(markForCancellation));
+  keeper.own(large.partition);
+  await eventually(async () => {
+    clock.advance(500);
+    expect(await cancelled(small)).toBe(3);
+  });
+  // A round begins only when the clock moves on: at most the second one is under way.
+  expect(await cancelled(large)).toBeLessThanOrEqual(2 * MASS_CHANGE_ROWS_MAX);
+  await eventually(async () => {
+    clock.advance(500);
+    expect(said.map(({ fields }) => fields)).toHaveLength(2);
+  });
+  expect(said).toContainEqual({ name: "deliveries.cancelled", fields: { webhook_id: small.id, deliveries: 3 } });
+  expect(said).toContainEqual({
+    name: "deliveries.cancelled",
+    fields: { webhook_id: large.id, deliveries: 2 * MASS_CHANGE_ROWS_MAX + 5 },
+  });
+});
+
+test("neither a new epoch nor the reconciler waits for a cancellation", async () => {
+  const stuck = await newWebhook();
+  const [first] = await rows.deliver(stuck, 1);
+  const victim = await beside(stuck);
+  await lost(victim, 1, 60);
+  await markForCancellation(stuck);
+  await rows.sql.begin(async (transaction) => {
+    await transaction`SELECT 1 FROM deliveries WHERE id = ${first ?? ""} FOR UPDATE`;
+    keeper.own(stuck.partition);
+    await eventually(async () => {
+      clock.advance(500);
+      expect(await inStream(victim)).toBe(0);
+    });
+    await lost(victim, 1, 0);
+    ensured.epoch += 1;
+    await eventually(async () => {
+      clock.advance(500);
+      expect(await inStream(victim)).toBe(0);
+    });
+    expect(await cancelled(stuck)).toBe(0);
+  });
+  await eventually(async () => {
+    clock.advance(500);
+    expect(await cancelled(stuck)).toBe(1);
+  });
+});
+
+test("a cancellation that fails is said, and the others go on", async () => {
+  const refused = await newWebhook();
+  const others = await Promise.all([refused, refused].map(beside));
+  const all = [...others, refused];
+  for (const webhook of all) await rows.deliver(webhook, 1);
+  await Promise.all(all.map(markForCancellation));
+  await rows.sql.unsafe(`
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''refused''; END';
+    CREATE TRIGGER refuse BEFORE UPDATE ON deliveries FOR EACH ROW
+      WHEN (NEW.webhook_id = '${refused.id}' AND NEW.status = 'cancelled') EXECUTE FUNCTION refuse();`);
+  keeper.own(refused.partition);
+  await eventually(async () => {
+    clock.advance(500);
+    expect(await Promise.all(all.map(cancelled))).toEqual([1, 1, 0]);
+    expect(said).toContainEqual({
+      name: "housekeeping.failed",
+      fields: { task: `cancellation for ${refused.id}`, error: "refused (P0001)" },
+    });
+  });
 });
