@@ -67,7 +67,7 @@ export function createApi(config: Config): Service {
             () => true,
             () => false,
           ),
-      nats: () => keeper.ensured !== undefined,
+      nats: async () => keeper.ensured !== undefined && (await link.answers()),
     },
     metrics: async () => prometheusText([...processSamples(), ...((await bus.collectMetrics()).flat() as Sample[])]),
     onWebhookChanged: (webhookId) => bus.announceWebhookChanged(webhookId),

@@ -4,6 +4,7 @@
 import type { Database } from "../db/database.ts";
 import { noteBucket, noteStream } from "../db/stream-state.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { Reminder } from "../lib/reminder.ts";
 import type { Service } from "../lib/service.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
@@ -13,6 +14,8 @@ import { ensureTopology, isUnchanged, type Topology } from "../stream/topology.t
 /** How often the stream is looked at while nothing seems wrong, and how soon after a failure. */
 const CHECK_INTERVAL_MS = 2_000;
 const RETRY_INTERVAL_MS = 500;
+/** The same trouble is said this often. */
+const REMINDER_MS = 10_000;
 
 export type StreamKeeperOptions = {
   link: NatsLink;
@@ -33,6 +36,7 @@ export class StreamKeeper implements Service {
   readonly name = "stream-keeper";
   readonly #options: StreamKeeperOptions;
   readonly #listeners: ((ensured: EnsuredStream) => void)[] = [];
+  readonly #reminder: Reminder;
   #ensured: EnsuredStream | undefined;
   #timer: Timer | undefined;
   #looking: Promise<void> | undefined;
@@ -40,6 +44,7 @@ export class StreamKeeper implements Service {
 
   constructor(options: StreamKeeperOptions) {
     this.#options = options;
+    this.#reminder = new Reminder(options.clock, REMINDER_MS);
   }
 
   /** The stream as this connection last saw it; undefined until it has been ensured, and after a disconnection. */
@@ -73,9 +78,12 @@ export class StreamKeeper implements Service {
     this.#timer?.cancel();
     this.#looking ??= this.#ensure()
       .then(
-        () => CHECK_INTERVAL_MS,
+        () => {
+          this.#reminder.forget();
+          return CHECK_INTERVAL_MS;
+        },
         (error: unknown) => {
-          this.#options.observe("stream.unavailable", { error: describeError(error) });
+          this.#report(error);
           return RETRY_INTERVAL_MS;
         },
       )
@@ -86,19 +94,43 @@ export class StreamKeeper implements Service {
   }
 
   async #ensure(): Promise<void> {
-    const { link, database, observe, replicas } = this.#options;
+    const { link, observe, replicas } = this.#options;
     const connection = link.connection;
     if (connection === undefined) return;
     const connectionGeneration = link.generation;
     if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
     const topology = await ensureTopology(connection, replicas);
-    const { epoch, isNew } = await database.run(() => noteStream(database.sql, topology.streamCreatedAt));
-    const bucketIsSuccessor = await database.run(() => noteBucket(database.sql, topology.bucketCreatedAt));
+    const { epoch, isNew, bucketIsSuccessor } = await this.#note(topology);
     this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionGeneration };
     observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
       epoch,
       stream_created_at: topology.streamCreatedAt,
     });
     for (const listener of this.#listeners) listener(this.#ensured);
+  }
+
+  async #note({ streamCreatedAt, bucketCreatedAt }: Topology) {
+    const { database } = this.#options;
+    try {
+      const stream = await database.run(() => noteStream(database.sql, streamCreatedAt));
+      return { ...stream, bucketIsSuccessor: await database.run(() => noteBucket(database.sql, bucketCreatedAt)) };
+    } catch (error) {
+      throw new PostgresFailure(error);
+    }
+  }
+
+  #report(failure: unknown): void {
+    const isPostgres = failure instanceof PostgresFailure;
+    const error = describeError(isPostgres ? failure.cause : failure);
+    if (!this.#reminder.isDue(`${isPostgres} ${error}`)) return;
+    if (isPostgres) this.#options.observe("postgres.unavailable", { error, setting: "DATABASE_URL" });
+    else this.#options.observe("stream.unavailable", { error, setting: "NATS_URL" });
+  }
+}
+
+/** The stream is there, but could not be noted. */
+class PostgresFailure extends Error {
+  constructor(cause: unknown) {
+    super("the stream could not be noted", { cause });
   }
 }
