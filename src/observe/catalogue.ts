@@ -22,7 +22,8 @@ export type Catalogue = {
     priority: Priority;
     deliveries: number;
   };
-  "publish.failed": { reason: string; deliveries: number };
+  /** Of the last few seconds. */
+  "publish.failed": { reason: string; deliveries: number; outlook: string };
   "backlog.started": { webhook_id: string; priority: Priority };
   "backlog.cleared": { webhook_id: string; priority: Priority };
   "refill.failed": { partition: string; error: string };
