@@ -39,7 +39,8 @@ export class StreamKeeper implements Service {
   readonly #reminder: Reminder;
   #ensured: EnsuredStream | undefined;
   #timer: Timer | undefined;
-  #looking: Promise<void> | undefined;
+  /** Under way, on the connection of this generation. */
+  #looking: { generation: number; ended: Promise<void> } | undefined;
   #stopped = false;
 
   constructor(options: StreamKeeperOptions) {
@@ -69,28 +70,34 @@ export class StreamKeeper implements Service {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    await this.#looking;
+    await this.#looking?.ended;
   }
 
   /** Looks at the stream now: something suggests that it is not what it was. */
   look(): void {
-    if (this.#stopped) return;
+    const { link, clock } = this.#options;
+    const { generation } = link;
+    // A look that began on an older connection waits for answers that cannot come any more: it is not waited for.
+    if (this.#stopped || this.#looking?.generation === generation) return;
     this.#timer?.cancel();
-    this.#looking ??= this.#ensure()
-      .then(
-        () => {
-          this.#reminder.forget();
-          return CHECK_INTERVAL_MS;
-        },
-        (error: unknown) => {
-          this.#report(error);
-          return RETRY_INTERVAL_MS;
-        },
-      )
-      .then((delayMs) => {
-        this.#looking = undefined;
-        if (!this.#stopped) this.#timer = this.#options.clock.after(delayMs, () => this.look());
-      });
+    const isLatest = () => this.#looking === looking;
+    const pause = this.#ensure().then(
+      () => {
+        if (isLatest()) this.#reminder.forget();
+        return CHECK_INTERVAL_MS;
+      },
+      (error: unknown) => {
+        if (isLatest()) this.#report(error);
+        return RETRY_INTERVAL_MS;
+      },
+    );
+    const ended = pause.then((pauseMs) => {
+      if (!isLatest()) return;
+      this.#looking = undefined;
+      if (!this.#stopped) this.#timer = clock.after(pauseMs, () => this.look());
+    });
+    const looking = { generation, ended };
+    this.#looking = looking;
   }
 
   async #ensure(): Promise<void> {
@@ -99,8 +106,13 @@ export class StreamKeeper implements Service {
     if (connection === undefined) return;
     const connectionGeneration = link.generation;
     if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
+    const assertCurrent = () => {
+      if (link.generation !== connectionGeneration) throw new Error("the connection broke meanwhile");
+    };
     const topology = await ensureTopology(connection, replicas);
+    assertCurrent();
     const { epoch, isNew, bucketIsSuccessor } = await this.#note(topology);
+    assertCurrent();
     this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionGeneration };
     observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
       epoch,

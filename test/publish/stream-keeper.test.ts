@@ -34,24 +34,25 @@ function keeperOn({ database = rows.db, of = connection } = {}) {
   const clock = new ManualClock();
   const told: EnsuredStream[] = [];
   const said: { at: number; name: string; fields: object }[] = [];
+  const linkOfATest = { connection: of, generation: 1, listen: () => {} };
   const keeper = new StreamKeeper({
-    link: { connection: of, generation: 1, listen: () => {} } as unknown as NatsLink,
+    link: linkOfATest as unknown as NatsLink,
     database,
     clock,
     observe: (name, fields) => void said.push({ at: clock.monotonic(), name, fields }),
     replicas: 1,
   });
   keeper.onEnsured((ensured) => told.push(ensured));
-  return { keeper, clock, told, said };
+  return { keeper, link: linkOfATest, clock, told, said };
 }
 
-/** The connection, but for its n-th request, which is never answered. */
-function losing(n: number) {
+/** The connection, but for its n-th request, of which `answer` comes. */
+function losing(n: number, answer = () => Promise.reject(new Error("timeout"))) {
   let requests = 0;
   const of = new Proxy(connection, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name);
-      if (name === "request" && ++requests === n) return () => Promise.reject(new Error("timeout"));
+      if (name === "request" && ++requests === n) return answer;
       return typeof value === "function" ? value.bind(target) : value;
     },
   });
@@ -99,3 +100,16 @@ test("that Postgres is away is said as such, once in ten seconds, with the setti
   expect(JSON.stringify(said)).not.toContain("secret");
   expect((said[1]?.at ?? 0) - (said[0]?.at ?? 0)).toBeGreaterThanOrEqual(10_000);
 }, 20_000);
+
+test("after a reconnection nothing waits for a look at the stream that the break has left without an answer", async () => {
+  const lossy = losing(2, () => new Promise<never>(() => {}));
+  const { keeper, link: broken, told } = keeperOn(lossy);
+  await keeper.start();
+  await eventually(() => expect(lossy.hasLost()).toBe(true));
+  keeper.look();
+  expect(told).toHaveLength(0);
+  broken.generation = 2;
+  keeper.look();
+  await eventually(() => expect(told).toMatchObject([{ connectionGeneration: 2 }]));
+  await keeper.stop();
+});
