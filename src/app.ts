@@ -68,7 +68,7 @@ export function createApi(config: Config): Service {
             () => true,
             () => false,
           ),
-      nats: () => keeper.ensured !== undefined,
+      nats: async () => keeper.ensured !== undefined && (await link.answers()),
     },
     metrics: async () => prometheusText([...processSamples(), ...((await bus.collectMetrics()).flat() as Sample[])]),
     onWebhookChanged: (webhookId) => bus.announceWebhookChanged(webhookId),
@@ -199,9 +199,7 @@ export function createWorker(config: Config, isFair = true): Service {
     observe,
     intake,
     held,
-    pull(partition, receive) {
-      const connection = link.connection;
-      if (connection === undefined) throw new Error("not connected to NATS");
+    pull(partition, receive, refused) {
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
@@ -210,7 +208,15 @@ export function createWorker(config: Config, isFair = true): Service {
         if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
         receive(message, handle);
       };
-      return new PartitionIntake({ connection, partition, clock, mayPull, receive: receiveOne, onUnreadable });
+      const onRefused = () => {
+        refused();
+        keeper.look();
+      };
+      return new PartitionIntake({ link, partition, clock, mayPull, onRefused, receive: receiveOne, onUnreadable });
+    },
+    async lastSequence() {
+      if (link.connection === undefined) throw new Error("not connected to NATS");
+      return lastSequence(link.connection);
     },
     onBegin(partition) {
       refill.own(partition);
@@ -246,12 +252,8 @@ export function createWorker(config: Config, isFair = true): Service {
       await ownership.start();
       link.listen({ connected: () => {}, disconnected: () => tenures.streamIsUnknown() });
       keeper.onEnsured((ensured) => {
-        const connection = link.connection;
-        if (connection === undefined) return;
-        lastSequence(connection).then(
-          (lastSeq) => tenures.streamIs({ epoch: ensured.epoch, lastSeq }),
-          () => keeper.look(),
-        );
+        if (link.connection === undefined) return;
+        tenures.streamIs(ensured.epoch);
         const waitMs = ensured.bucketIsSuccessor ? Math.max(0, ownership.ttlMs - ensured.bucketAgeMs) : 0;
         ownership.bucketIs({ createdAt: ensured.bucketCreatedAt, claimNotBefore: clock.monotonic() + waitMs });
       });

@@ -37,6 +37,8 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   link.listen({
     connected: (server) => observe("nats.connected", { server }),
     disconnected: (server) => observe("nats.disconnected", { server }),
+    unreachable: (servers, error) =>
+      observe("nats.unreachable", { servers, error: describeError(error), setting: "NATS_URL" }),
   });
   const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
   const publisher = new Publisher(link, clock);

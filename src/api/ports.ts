@@ -28,7 +28,7 @@ export type ApiDeps = {
   observe: Observe;
   settings: ApiSettings;
   checkTarget(url: string, userId: UserId): Promise<TargetVerdict>;
-  readiness: { postgres(): Promise<boolean>; nats(): boolean };
+  readiness: { postgres(): Promise<boolean>; nats(): Promise<boolean> };
   /** Prometheus text. */
   metrics(): string | Promise<string>;
   /** Tells the workers to forget what they remember of a webhook. */

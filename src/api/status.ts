@@ -23,7 +23,8 @@ export function statusRoutes(deps: ApiDeps) {
     .get(
       "/ready",
       async () => {
-        const missing = [(await readiness.postgres()) ? [] : ["Postgres"], readiness.nats() ? [] : ["NATS"]].flat();
+        const [hasPostgres, hasNats] = await Promise.all([readiness.postgres(), readiness.nats()]);
+        const missing = [hasPostgres ? [] : ["Postgres"], hasNats ? [] : ["NATS"]].flat();
         if (missing.length > 0) throw new DomainError("unavailable", `No answer from ${missing.join(" and ")}.`);
         return { status: "ready" };
       },

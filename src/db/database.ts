@@ -104,7 +104,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       return await Promise.race([account === undefined ? inTurn() : accounts.run(account, inTurn), deadline]);
     } catch (error) {
       if (error instanceof PerUserLimitError) throw unavailable("too many statements of this account are waiting");
-      throw isConnectionFailure(error) ? unavailable("no connection") : error;
+      throw isConnectionFailure(error) ? Object.assign(unavailable("no connection"), { cause: error }) : error;
     } finally {
       timer?.cancel();
     }

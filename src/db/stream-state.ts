@@ -4,6 +4,7 @@ import type { DeliveryId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX, RECONCILE_AFTER_MS, RECONCILE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Sql } from "./database.ts";
+import { BEGINNING, type Bookmark } from "./waiting.ts";
 
 export type StreamState = { epoch: number; isNew: boolean };
 
@@ -52,20 +53,37 @@ export async function returnOlderEpochs(
 }
 
 /** `isOfEpoch` false: noted too late, when its stream was gone already, so nobody will bring it. */
-export type InStreamRow = { id: DeliveryId; generation: number; seq: number; isOfEpoch: boolean };
+export type InStreamRow = {
+  id: DeliveryId;
+  generation: number;
+  seq: number;
+  isOfEpoch: boolean;
+  bookmark: Bookmark;
+};
 
-/** Rows that are overdue by far and should be in the stream: the reconciler asks that of `epoch` about its own. */
-export async function listOverdueInStream(sql: Sql, partition: Partition, epoch: number): Promise<InStreamRow[]> {
+/**
+ * Rows that are overdue by far and should be in the stream, from behind `after` on: the reconciler asks that of `epoch`
+ * about its own. Up to RECONCILE_ROWS_MAX; fewer: these are the last.
+ */
+export async function listOverdueInStream(
+  sql: Sql,
+  partition: Partition,
+  epoch: number,
+  after: Bookmark = BEGINNING,
+): Promise<InStreamRow[]> {
   const rows = await sql`
-    SELECT id, generation, stream_seq, stream_epoch = ${epoch} AS is_of_epoch FROM deliveries
+    SELECT id, generation, stream_seq, stream_epoch = ${epoch} AS is_of_epoch, due_at::text AS due_at_text
+    FROM deliveries
     WHERE partition = ${partition} AND status = 'pending' AND stream_seq IS NOT NULL
       AND due_at < now() - ${RECONCILE_AFTER_MS} * interval '1 millisecond'
-    ORDER BY due_at LIMIT ${RECONCILE_ROWS_MAX}`;
+      AND (due_at, id) > (${after.dueAt}::text::timestamptz, ${after.id}::uuid)
+    ORDER BY due_at, id LIMIT ${RECONCILE_ROWS_MAX}`;
   return rows.map((row) => ({
     id: row["id"],
     generation: Number(row["generation"]),
     seq: Number(row["stream_seq"]),
     isOfEpoch: row["is_of_epoch"] === true,
+    bookmark: { dueAt: row["due_at_text"], id: row["id"] },
   }));
 }
 

@@ -15,8 +15,13 @@ export type UsersLane = Lane & { userId: UserId };
 /** A lane and how many more messages of it the stream takes. */
 export type LaneRoom = Lane & { room: number };
 
-/** How far a lane has been read: dead index entries before it need not be walked over again. */
+/** How far rows have been read in the order of `due_at, id`. */
 export type Bookmark = { dueAt: string; id: DeliveryId };
+
+export const BEGINNING: Bookmark = {
+  dueAt: "-infinity",
+  id: "00000000-0000-0000-0000-000000000000" as DeliveryId,
+};
 
 export type DueRow = {
   id: DeliveryId;
@@ -97,11 +102,6 @@ const DUE_OF_LANES = `
   ) d
   JOIN events e ON e.id = d.event_id
   ORDER BY d.webhook_id, d.priority, d.due_at, d.id`;
-
-const BEGINNING: Bookmark = {
-  dueAt: "-infinity",
-  id: "00000000-0000-0000-0000-000000000000" as DeliveryId,
-};
 
 /** The oldest due rows of each lane, at most its room, in order; payloads until they are `payloadBytesMax` in all. */
 export async function listDue(

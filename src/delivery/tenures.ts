@@ -4,7 +4,8 @@
 //                 │                                                                 (what waited was given back by nak)
 //                 └──drop (the lease is lost)──► gone: nothing is answered for any more
 //
-// A new connection renews the pulling; a new epoch of the stream begins the tenure anew, with empty mailboxes.
+// A new connection renews the pulling; a new epoch of the stream begins the tenure anew, with empty mailboxes. After
+// either, and at the beginning, every message is compared with its row until it is known where the stream ended just then.
 
 import type { Message } from "../domain/delivery.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
@@ -24,15 +25,15 @@ export type Ownership = {
 /** The pulling of one partition's messages. */
 export type Pulling = { stop(): Promise<void>; abandon(): void; renew(): void };
 
-/** The stream as it is now: which epoch, and the sequence of its last message. */
-export type StreamView = { epoch: number; lastSeq: number };
-
 export type TenuresOptions = {
   clock: Clock;
   observe: Observe;
   intake: Intake;
   held: HeldMessages;
-  pull(partition: Partition, receive: (message: Message, handle: StreamHandle) => void): Pulling;
+  /** `onRefused`: nothing comes just now, and what the stream remembers of this partition's deliveries may be lost. */
+  pull(partition: Partition, receive: (message: Message, handle: StreamHandle) => void, onRefused: () => void): Pulling;
+  /** The sequence of the last message that the stream has taken. Rejects when no answer comes. */
+  lastSequence: () => Promise<number>;
   /** Refill and the table's upkeep begin and end with a tenure. */
   onBegin: (partition: Partition) => void;
   onEnd: (partition: Partition) => void;
@@ -41,11 +42,17 @@ export type TenuresOptions = {
 type Owned = { ownership: Ownership; tenure: OwnedTenure | undefined; pulling: Pulling | undefined };
 
 const LOOK_INTERVAL_MS = 10;
+/** After a question for the stream's end that nobody answered. */
+const ASK_AGAIN_MS = 500;
 
 export class Tenures {
   readonly #options: TenuresOptions;
   readonly #owned = new Map<Partition, Owned>();
-  #stream: StreamView | undefined;
+  /** Of the stream as it was last seen; undefined while nobody is connected to it. */
+  #epoch: number | undefined;
+  /** Tenures of which it is not known yet where in the stream they, or their connection, begin. */
+  #unplaced = new Set<OwnedTenure>();
+  #isPlacing = false;
 
   constructor(options: TenuresOptions) {
     this.#options = options;
@@ -62,6 +69,7 @@ export class Tenures {
     this.#options.observe("partition.gained", { partition: partitionName(partition), reason });
     this.#options.onBegin(partition);
     this.#pull(partition);
+    this.#placeAll();
   }
 
   /** Gives a partition back in order: resolves when its last request has ended and everything is recorded. */
@@ -95,35 +103,70 @@ export class Tenures {
   }
 
   /** A (re)connection, or another stream. */
-  streamIs(stream: StreamView): void {
-    const isNewEpoch = this.#stream?.epoch !== stream.epoch;
-    this.#stream = stream;
+  streamIs(epoch: number): void {
+    this.#epoch = epoch;
     for (const [partition, owned] of this.#owned) {
       if (owned.tenure?.isDraining === true) continue;
-      if (isNewEpoch) this.#forget(owned, partition);
+      if (owned.tenure !== undefined && owned.tenure.epoch !== epoch) this.#forget(owned, partition);
       if (owned.tenure === undefined) this.#pull(partition);
       else {
-        owned.tenure.publishedAfterSeq = stream.lastSeq;
+        this.#doubt(owned.tenure);
         owned.pulling?.renew();
       }
     }
+    this.#placeAll();
   }
 
   /** Until the stream has been looked at again, nothing counts as published during this connection. */
   streamIsUnknown(): void {
-    for (const { tenure } of this.#owned.values()) {
-      if (tenure !== undefined) tenure.publishedAfterSeq = Number.POSITIVE_INFINITY;
-    }
+    this.#epoch = undefined;
+    for (const { tenure } of this.#owned.values()) if (tenure !== undefined) this.#doubt(tenure);
   }
 
   #pull(partition: Partition): void {
     const owned = this.#owned.get(partition);
-    if (owned === undefined || this.#stream === undefined) return;
-    const tenure = new OwnedTenure(partition, this.#stream, owned.ownership);
+    if (owned === undefined || this.#epoch === undefined) return;
+    const tenure = new OwnedTenure(partition, this.#epoch, owned.ownership);
     owned.tenure = tenure;
-    owned.pulling = this.#options.pull(partition, (message, handle) =>
-      this.#options.intake.receive(message, handle, tenure),
+    this.#doubt(tenure);
+    owned.pulling = this.#options.pull(
+      partition,
+      (message, handle) => this.#options.intake.receive(message, handle, tenure),
+      () => {
+        this.#doubt(tenure);
+        this.#placeAll();
+      },
     );
+  }
+
+  #doubt(tenure: OwnedTenure): void {
+    tenure.publishedAfterSeq = Number.POSITIVE_INFINITY;
+    this.#unplaced.add(tenure);
+  }
+
+  #placeAll(): void {
+    if (this.#isPlacing) return;
+    this.#isPlacing = true;
+    // Nothing of it rejects.
+    this.#placeUnplaced().catch(() => {});
+  }
+
+  /** Asks where the stream ends, once for all tenures that are waiting to know, until it has been said. */
+  async #placeUnplaced(): Promise<void> {
+    const { lastSequence, clock } = this.#options;
+    while (this.#unplaced.size > 0 && this.#epoch !== undefined) {
+      const placed = this.#unplaced;
+      this.#unplaced = new Set();
+      try {
+        const lastSeq = await lastSequence();
+        // Of those that were doubted meanwhile the answer may be too old.
+        for (const tenure of placed) if (!this.#unplaced.has(tenure)) tenure.publishedAfterSeq = lastSeq;
+      } catch {
+        for (const tenure of placed) if (!tenure.hasEnded) this.#unplaced.add(tenure);
+        await sleep(clock, ASK_AGAIN_MS);
+      }
+    }
+    this.#isPlacing = false;
   }
 
   #forget(owned: Owned, partition: Partition): void {
@@ -138,15 +181,14 @@ export class Tenures {
 class OwnedTenure implements Tenure {
   readonly partition: Partition;
   readonly epoch: number;
-  publishedAfterSeq: number;
+  publishedAfterSeq = Number.POSITIVE_INFINITY;
   isDraining = false;
   hasEnded = false;
   readonly #ownership: Ownership;
 
-  constructor(partition: Partition, stream: StreamView, ownership: Ownership) {
+  constructor(partition: Partition, epoch: number, ownership: Ownership) {
     this.partition = partition;
-    this.epoch = stream.epoch;
-    this.publishedAfterSeq = stream.lastSeq;
+    this.epoch = epoch;
     this.#ownership = ownership;
   }
 

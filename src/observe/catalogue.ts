@@ -22,7 +22,8 @@ export type Catalogue = {
     priority: Priority;
     deliveries: number;
   };
-  "publish.failed": { reason: string; deliveries: number };
+  /** Of the last few seconds. */
+  "publish.failed": { reason: string; deliveries: number; outlook: string };
   "backlog.started": { webhook_id: string; priority: Priority };
   "backlog.cleared": { webhook_id: string; priority: Priority };
   "refill.failed": { partition: string; error: string };
@@ -30,9 +31,12 @@ export type Catalogue = {
 
   "nats.connected": { server: string };
   "nats.disconnected": { server: string };
+  /** `setting` is the one to look at. */
+  "nats.unreachable": { servers: string; error: string; setting: "NATS_URL" };
   "stream.ensured": { epoch: number; stream_created_at: string };
   "stream.epoch_began": { epoch: number; stream_created_at: string };
-  "stream.unavailable": { error: string };
+  "stream.unavailable": { error: string; setting: "NATS_URL" };
+  "postgres.unavailable": { error: string; setting: "DATABASE_URL" };
   "epoch.returned_to_table": { partition: string; deliveries: number };
 
   /** The canonical line of an attempt. */
@@ -87,8 +91,10 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "refill.failed": "warn",
   "reconcile.found_missing": "warn",
   "nats.disconnected": "warn",
+  "nats.unreachable": "warn",
   "stream.epoch_began": "warn",
   "stream.unavailable": "warn",
+  "postgres.unavailable": "warn",
   "message.unreadable": "error",
   "actor.crashed": "error",
   "record.failed": "warn",

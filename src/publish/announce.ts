@@ -12,6 +12,8 @@ import type { Published } from "../stream/publisher.ts";
 const PUBLISHED_AT_ONCE = 20;
 /** The same of what can wait: every publish becomes a request, so a piece is work for every process. */
 const PIECE_MAX = 8;
+/** While NATS is away every publish fails: that is said once in a while, with how many there were. */
+const FAILURES_SAID_MS = 5_000;
 
 export type AnnounceOptions = {
   outgoing: { publish(message: Message): Promise<Published> };
@@ -29,6 +31,8 @@ export type Announcement = { begunAt: number; canWait: boolean };
 export class Announcer {
   readonly #options: AnnounceOptions;
   readonly #publishing = new Set<Promise<void>>();
+  /** Deliveries whose publish has failed since that was last said, by the reason. */
+  readonly #failures = new Map<string, number>();
 
   constructor(options: AnnounceOptions) {
     this.#options = options;
@@ -99,9 +103,21 @@ export class Announcer {
   }
 
   async #publish(message: Message): Promise<void> {
-    const { outgoing, observe } = this.#options;
-    const published = await outgoing.publish(message);
-    if (published.kind === "failed") observe("publish.failed", { reason: published.reason, deliveries: 1 });
+    const published = await this.#options.outgoing.publish(message);
+    if (published.kind === "failed") this.#noteFailure(published.reason);
+  }
+
+  #noteFailure(reason: string): void {
+    const { clock, observe } = this.#options;
+    if (this.#failures.size === 0) {
+      clock.after(FAILURES_SAID_MS, () => {
+        for (const [why, deliveries] of this.#failures) {
+          observe("publish.failed", { reason: why, deliveries, outlook: "they wait in the table for refill" });
+        }
+        this.#failures.clear();
+      });
+    }
+    this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1);
   }
 
   #track(work: Promise<void>): void {

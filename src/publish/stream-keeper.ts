@@ -4,6 +4,7 @@
 import type { Database } from "../db/database.ts";
 import { noteBucket, noteStream } from "../db/stream-state.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { Reminder } from "../lib/reminder.ts";
 import type { Service } from "../lib/service.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
@@ -13,6 +14,8 @@ import { ensureTopology, isUnchanged, type Topology } from "../stream/topology.t
 /** How often the stream is looked at while nothing seems wrong, and how soon after a failure. */
 const CHECK_INTERVAL_MS = 2_000;
 const RETRY_INTERVAL_MS = 500;
+/** The same trouble is said this often. */
+const REMINDER_MS = 10_000;
 
 export type StreamKeeperOptions = {
   link: NatsLink;
@@ -33,13 +36,16 @@ export class StreamKeeper implements Service {
   readonly name = "stream-keeper";
   readonly #options: StreamKeeperOptions;
   readonly #listeners: ((ensured: EnsuredStream) => void)[] = [];
+  readonly #reminder: Reminder;
   #ensured: EnsuredStream | undefined;
   #timer: Timer | undefined;
-  #looking: Promise<void> | undefined;
+  /** Under way, on the connection of this generation. */
+  #looking: { generation: number; ended: Promise<void> } | undefined;
   #stopped = false;
 
   constructor(options: StreamKeeperOptions) {
     this.#options = options;
+    this.#reminder = new Reminder(options.clock, REMINDER_MS);
   }
 
   /** The stream as this connection last saw it; undefined until it has been ensured, and after a disconnection. */
@@ -64,41 +70,79 @@ export class StreamKeeper implements Service {
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#timer?.cancel();
-    await this.#looking;
+    await this.#looking?.ended;
   }
 
   /** Looks at the stream now: something suggests that it is not what it was. */
   look(): void {
-    if (this.#stopped) return;
+    const { link, clock } = this.#options;
+    const { generation } = link;
+    // A look that began on an older connection waits for answers that cannot come any more: it is not waited for.
+    if (this.#stopped || this.#looking?.generation === generation) return;
     this.#timer?.cancel();
-    this.#looking ??= this.#ensure()
-      .then(
-        () => CHECK_INTERVAL_MS,
-        (error: unknown) => {
-          this.#options.observe("stream.unavailable", { error: describeError(error) });
-          return RETRY_INTERVAL_MS;
-        },
-      )
-      .then((delayMs) => {
-        this.#looking = undefined;
-        if (!this.#stopped) this.#timer = this.#options.clock.after(delayMs, () => this.look());
-      });
+    const isLatest = () => this.#looking === looking;
+    const pause = this.#ensure().then(
+      () => {
+        if (isLatest()) this.#reminder.forget();
+        return CHECK_INTERVAL_MS;
+      },
+      (error: unknown) => {
+        if (isLatest()) this.#report(error);
+        return RETRY_INTERVAL_MS;
+      },
+    );
+    const ended = pause.then((pauseMs) => {
+      if (!isLatest()) return;
+      this.#looking = undefined;
+      if (!this.#stopped) this.#timer = clock.after(pauseMs, () => this.look());
+    });
+    const looking = { generation, ended };
+    this.#looking = looking;
   }
 
   async #ensure(): Promise<void> {
-    const { link, database, observe, replicas } = this.#options;
+    const { link, observe, replicas } = this.#options;
     const connection = link.connection;
     if (connection === undefined) return;
     const connectionGeneration = link.generation;
     if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
+    const assertCurrent = () => {
+      if (link.generation !== connectionGeneration) throw new Error("the connection broke meanwhile");
+    };
     const topology = await ensureTopology(connection, replicas);
-    const { epoch, isNew } = await database.run(() => noteStream(database.sql, topology.streamCreatedAt));
-    const bucketIsSuccessor = await database.run(() => noteBucket(database.sql, topology.bucketCreatedAt));
+    assertCurrent();
+    const { epoch, isNew, bucketIsSuccessor } = await this.#note(topology);
+    assertCurrent();
     this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionGeneration };
     observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
       epoch,
       stream_created_at: topology.streamCreatedAt,
     });
     for (const listener of this.#listeners) listener(this.#ensured);
+  }
+
+  async #note({ streamCreatedAt, bucketCreatedAt }: Topology) {
+    const { database } = this.#options;
+    try {
+      const stream = await database.run(() => noteStream(database.sql, streamCreatedAt));
+      return { ...stream, bucketIsSuccessor: await database.run(() => noteBucket(database.sql, bucketCreatedAt)) };
+    } catch (error) {
+      throw new PostgresFailure(error);
+    }
+  }
+
+  #report(failure: unknown): void {
+    const isPostgres = failure instanceof PostgresFailure;
+    const error = describeError(isPostgres ? failure.cause : failure);
+    if (!this.#reminder.isDue(`${isPostgres} ${error}`)) return;
+    if (isPostgres) this.#options.observe("postgres.unavailable", { error, setting: "DATABASE_URL" });
+    else this.#options.observe("stream.unavailable", { error, setting: "NATS_URL" });
+  }
+}
+
+/** The stream is there, but could not be noted. */
+class PostgresFailure extends Error {
+  constructor(cause: unknown) {
+    super("the stream could not be noted", { cause });
   }
 }

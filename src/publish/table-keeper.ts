@@ -1,11 +1,13 @@
 // Puts right what is wrong in the rows of the owned partitions: rows of a stream that is gone, rows whose message the
-// stream has lost, and rows of webhooks that were switched off or deleted. Always in chunks.
+// stream has lost, and rows of webhooks that were switched off or deleted. Always in chunks, and each of the three tasks on
+// its own: a mass cancellation takes hours at worst, and neither a new epoch nor a lost message waits for it.
 
 import type { Database } from "../db/database.ts";
-import { cancelPending, clearCancellation, listCancellations } from "../db/endpoints.ts";
+import { type Cancellation, cancelPending, clearCancellation, listCancellations } from "../db/endpoints.ts";
 import { type InStreamRow, listOverdueInStream, returnMissing, returnOlderEpochs } from "../db/stream-state.ts";
-import type { DeliveryId } from "../domain/ids.ts";
-import { RECONCILE_INTERVAL_MS, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
+import type { Bookmark } from "../db/waiting.ts";
+import type { DeliveryId, WebhookId } from "../domain/ids.ts";
+import { RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -28,12 +30,21 @@ export type TableKeeperOptions = {
   heldIn: (partition: Partition) => DeliveryId[];
 };
 
+type Owned = {
+  /** To which its rows have been brought. */
+  epoch: number | undefined;
+  reconcileAt: number;
+  /** How far the last reconciliation has come; undefined: to the end. */
+  reconciledTo: Bookmark | undefined;
+  /** Deliveries that a cancellation under way has come to. */
+  cancelled: Map<WebhookId, number>;
+};
+
 export class TableKeeper implements Service {
   readonly name = "table-keeper";
   readonly #options: TableKeeperOptions;
-  /** Owned partitions, each with the epoch to which its rows have been brought and the time of its next reconciliation. */
-  readonly #owned = new Map<Partition, { epoch: number | undefined; reconcileAt: number }>();
-  #running: Promise<void> | undefined;
+  readonly #owned = new Map<Partition, Owned>();
+  #running: Promise<unknown> | undefined;
   #stopped = false;
 
   constructor(options: TableKeeperOptions) {
@@ -41,7 +52,11 @@ export class TableKeeper implements Service {
   }
 
   start(): Promise<void> {
-    this.#running = this.#keepForever();
+    this.#running = Promise.all([
+      this.#keepForever("epoch", (partition) => this.#followEpoch(partition)),
+      this.#keepForever("cancellations", (partition) => this.#cancel(partition)),
+      this.#keepForever("reconciliation", (partition) => this.#reconcile(partition)),
+    ]);
     return Promise.resolve();
   }
 
@@ -51,30 +66,33 @@ export class TableKeeper implements Service {
   }
 
   own(partition: Partition): void {
-    this.#owned.set(partition, { epoch: undefined, reconcileAt: this.#options.clock.monotonic() });
+    const reconcileAt = this.#options.clock.monotonic();
+    this.#owned.set(partition, { epoch: undefined, reconcileAt, reconciledTo: undefined, cancelled: new Map() });
   }
 
   disown(partition: Partition): void {
     this.#owned.delete(partition);
   }
 
-  async #keepForever(): Promise<void> {
-    const { clock, observe } = this.#options;
+  /** Does a task for one owned partition after the other. It may answer that there is more to do at once. */
+  async #keepForever(task: string, keep: (partition: Partition) => Promise<boolean | void>): Promise<void> {
     while (!this.#stopped) {
+      let hasMore = false;
       for (const partition of this.#owned.keys()) {
-        try {
-          await this.#followEpoch(partition);
-          await this.#cancel(partition);
-          await this.#reconcile(partition);
-        } catch (error) {
-          observe("housekeeping.failed", {
-            task: `table of ${partitionName(partition)}`,
-            error: describeError(error),
-          });
-        }
+        if (await this.#try(`${task} of ${partitionName(partition)}`, () => keep(partition))) hasMore = true;
         if (this.#stopped) return;
       }
-      await sleep(clock, SWEEP_INTERVAL_MS / 2);
+      await sleep(this.#options.clock, hasMore ? 0 : SWEEP_INTERVAL_MS / 2);
+    }
+  }
+
+  /** A failure is said, and the next round tries again. */
+  async #try(task: string, run: () => Promise<boolean | void>): Promise<boolean> {
+    try {
+      return (await run()) === true;
+    } catch (error) {
+      this.#options.observe("housekeeping.failed", { task, error: describeError(error) });
+      return false;
     }
   }
 
@@ -95,17 +113,30 @@ export class TableKeeper implements Service {
     state.epoch = epoch;
   }
 
-  async #cancel(partition: Partition): Promise<void> {
-    const { database, observe } = this.#options;
+  /** One chunk of each cancellation: they take turns, so that a small one does not wait for a large one. */
+  async #cancel(partition: Partition): Promise<boolean> {
+    const { database } = this.#options;
+    let hasMore = false;
     for (const cancellation of await database.run(() => listCancellations(database.sql, partition))) {
-      let deliveries = 0;
-      for (let chunk = -1; chunk !== 0 && this.#isOwned(partition); deliveries += Math.max(0, chunk)) {
-        chunk = await database.run(() => cancelPending(database.sql, cancellation));
-      }
-      if (!this.#isOwned(partition)) return;
-      await database.run(() => clearCancellation(database.sql, cancellation));
-      if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: cancellation.webhookId, deliveries });
+      const task = `cancellation for ${cancellation.webhookId}`;
+      if (await this.#try(task, () => this.#cancelChunk(cancellation))) hasMore = true;
     }
+    return hasMore;
+  }
+
+  async #cancelChunk(cancellation: Cancellation): Promise<boolean> {
+    const { database, observe } = this.#options;
+    const { webhookId, partition } = cancellation;
+    const cancelled = this.#owned.get(partition)?.cancelled;
+    if (cancelled === undefined || !this.#isOwned(partition)) return false;
+    const chunk = await database.run(() => cancelPending(database.sql, cancellation));
+    const deliveries = (cancelled.get(webhookId) ?? 0) + chunk;
+    if (deliveries > 0) cancelled.set(webhookId, deliveries);
+    if (chunk > 0 || !this.#isOwned(partition)) return chunk > 0;
+    await database.run(() => clearCancellation(database.sql, cancellation));
+    cancelled.delete(webhookId);
+    if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: webhookId, deliveries });
+    return false;
   }
 
   /** The reconciler: what should be in the stream and is overdue by far is looked up there. */
@@ -117,8 +148,7 @@ export class TableKeeper implements Service {
     if (state === undefined || ensured === undefined || connection === undefined) return;
     if (clock.monotonic() < state.reconcileAt) return;
     state.reconcileAt = clock.monotonic() + RECONCILE_INTERVAL_MS;
-    const overdue = await database.run(() => listOverdueInStream(database.sql, partition, ensured.epoch));
-    const suspects = overdue.filter(({ id }) => !isHeld(id));
+    const { suspects, readTo } = await this.#listSuspects(partition, ensured.epoch, state.reconciledTo);
     const missing: InStreamRow[] = [];
     for (let at = 0; at < suspects.length; at += LOOK_UPS_AT_ONCE) {
       const asked = suspects.slice(at, at + LOOK_UPS_AT_ONCE);
@@ -127,9 +157,36 @@ export class TableKeeper implements Service {
       );
       missing.push(...asked.filter(({ id }, index) => found[index] !== id && !isHeld(id)));
     }
-    if (missing.length === 0 || !this.#isOwned(partition)) return;
-    const deliveries = await database.run(() => returnMissing(database.sql, missing));
-    observe("reconcile.found_missing", { partition: partitionName(partition), deliveries });
+    if (!this.#isOwned(partition)) return;
+    if (missing.length > 0) {
+      const deliveries = await database.run(() => returnMissing(database.sql, missing));
+      observe("reconcile.found_missing", { partition: partitionName(partition), deliveries });
+    }
+    state.reconciledTo = readTo;
+  }
+
+  /**
+   * Overdue rows that are not in this worker's hands, from behind `after` on. A slow account can have thousands in hand:
+   * they are read over until there are enough others to look up, and a later round goes on from there.
+   */
+  async #listSuspects(
+    partition: Partition,
+    epoch: number,
+    after: Bookmark | undefined,
+  ): Promise<{ suspects: InStreamRow[]; readTo: Bookmark | undefined }> {
+    const { database, isHeld } = this.#options;
+    const suspects: InStreamRow[] = [];
+    let readTo = after;
+    do {
+      const page = await database.run(() => listOverdueInStream(database.sql, partition, epoch, readTo));
+      for (const row of page) {
+        if (isHeld(row.id)) continue;
+        suspects.push(row);
+        if (suspects.length === RECONCILE_ROWS_MAX) return { suspects, readTo: row.bookmark };
+      }
+      readTo = page.length < RECONCILE_ROWS_MAX ? undefined : page.at(-1)?.bookmark;
+    } while (readTo !== undefined && this.#isOwned(partition));
+    return { suspects, readTo };
   }
 
   #isOwned(partition: Partition): boolean {

@@ -4,11 +4,14 @@ import { connect, type NatsConnection } from "@nats-io/transport-node";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { sleep } from "../lib/clock.ts";
+import { Reminder } from "../lib/reminder.ts";
 
 export type ConnectionEvents = {
   /** After the first connection and after every later one. */
   connected(server: string): void;
   disconnected(server: string): void;
+  /** No server can be reached, said about every ten seconds for as long as it lasts. `servers` holds no credentials. */
+  unreachable?(servers: string, error: unknown): void;
 };
 
 export type NatsLinkOptions = {
@@ -19,10 +22,16 @@ export type NatsLinkOptions = {
   clock: Clock;
 };
 
+/** A server that lives answers a ping within milliseconds. */
+const ANSWER_TIMEOUT_MS = 1_000;
+const UNREACHABLE_REMINDER_MS = 10_000;
+const RECONNECTING = new Error("reconnecting since the connection broke");
+
 export class NatsLink implements Service {
   readonly name = "nats";
   readonly #options: NatsLinkOptions;
   readonly #listeners: ConnectionEvents[] = [];
+  readonly #reminder: Reminder;
   #connection: NatsConnection | undefined;
   #isConnected = false;
   #generation = 0;
@@ -30,6 +39,7 @@ export class NatsLink implements Service {
 
   constructor(options: NatsLinkOptions) {
     this.#options = options;
+    this.#reminder = new Reminder(options.clock, UNREACHABLE_REMINDER_MS);
   }
 
   /** The live connection; undefined while there is none. */
@@ -40,6 +50,17 @@ export class NatsLink implements Service {
   /** Raised by every (re)connection: what was true of an older one need not be true of this one. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Whether the server answers now: one that is frozen stays connected for 10 s and more. */
+  async answers(): Promise<boolean> {
+    const { connection } = this;
+    if (connection === undefined) return false;
+    const answer = connection.flush().then(
+      () => true,
+      () => false,
+    );
+    return Promise.race([answer, sleep(this.#options.clock, ANSWER_TIMEOUT_MS).then(() => false)]);
   }
 
   listen(listener: ConnectionEvents): void {
@@ -78,7 +99,8 @@ export class NatsLink implements Service {
           maxPingOut: 2,
           noAsyncTraces: true,
         });
-      } catch {
+      } catch (error) {
+        this.#unreachable(error);
         await sleep(this.#options.clock, 250);
         continue;
       }
@@ -98,12 +120,14 @@ export class NatsLink implements Service {
     for await (const status of connection.status()) {
       if (status.type === "disconnect") this.#down();
       else if (status.type === "reconnect") this.#up();
+      else if (status.type === "reconnecting") this.#unreachable(RECONNECTING);
     }
   }
 
   #up(): void {
     if (this.#stopped || this.#isConnected) return;
     this.#isConnected = true;
+    this.#reminder.forget();
     this.#generation += 1;
     const server = this.#connection?.getServer() ?? "";
     for (const listener of this.#listeners) listener.connected(server);
@@ -112,7 +136,15 @@ export class NatsLink implements Service {
   #down(): void {
     if (!this.#isConnected) return;
     this.#isConnected = false;
+    // That it reconnects is worth a word only when it takes long.
+    this.#reminder.isDue(String(RECONNECTING));
     const server = this.#connection?.getServer() ?? "";
     for (const listener of this.#listeners) listener.disconnected(server);
+  }
+
+  #unreachable(error: unknown): void {
+    if (this.#stopped || !this.#reminder.isDue(String(error))) return;
+    const servers = this.#options.url.split(",").map((url) => url.slice(url.lastIndexOf("@") + 1).trim());
+    for (const listener of this.#listeners) listener.unreachable?.(servers.join(", "), error);
   }
 }

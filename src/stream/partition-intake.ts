@@ -4,7 +4,7 @@ import type { Message } from "../domain/delivery.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { PRIORITIES } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { NatsConnection } from "@nats-io/transport-node";
+import type { NatsLink } from "./connection.ts";
 import { parseMessage } from "./message.ts";
 import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
@@ -13,10 +13,11 @@ import { consumerName } from "./subjects.ts";
 const PULL_BATCH = 256;
 
 export type PartitionIntakeOptions = {
-  connection: NatsConnection;
+  link: NatsLink;
   partition: Partition;
   clock: Clock;
   mayPull: () => boolean;
+  onRefused: () => void;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
   onUnreadable: (subject: string, seq: number, error: unknown) => void;
@@ -27,16 +28,17 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({ connection, partition, clock, mayPull, receive, onUnreadable }: PartitionIntakeOptions) {
+  constructor({ link, partition, clock, mayPull, onRefused, receive, onUnreadable }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
         new Pull({
-          connection,
+          link,
           consumer: consumerName(partition, priority),
           clock,
           batch: PULL_BATCH,
           mayPull,
+          onRefused,
           onMessage(raw, handle) {
             let message: Message;
             try {
@@ -61,7 +63,7 @@ export class PartitionIntake {
     for (const pull of this.#pulls) pull.abandon();
   }
 
-  /** After a reconnection the server knows none of the requests. */
+  /** After a reconnection the server knows none of the requests; after another connection, no subscription either. */
   renew(): void {
     for (const pull of this.#pulls) pull.renew();
   }

@@ -20,13 +20,16 @@ export type Handle = {
 };
 
 export type PullOptions = {
-  connection: NatsConnection;
+  /** Asked for its connection at the beginning and at every renewal: it may be another one by then, or none. */
+  link: { readonly connection: NatsConnection | undefined };
   consumer: string;
   clock: Clock;
   /** Messages asked for at once: what may be on its way at any moment. */
   batch: number;
   /** False while so much is in hand that more must wait for what is being handed back; asked again shortly. */
   mayPull?: () => boolean;
+  /** The server refused a request: there is no such consumer, or it has just gone or moved. What it remembered may be lost. */
+  onRefused?: () => void;
   /** Must not throw. */
   onMessage(message: Msg, handle: Handle): void;
 };
@@ -42,7 +45,8 @@ const BUSY_PAUSE_MS = 20;
 export class Pull {
   readonly #options: PullOptions;
   readonly #inbox: string;
-  readonly #subscription: Subscription;
+  #connection: NatsConnection | undefined;
+  #subscription: Subscription | undefined;
   /** Our requests that the server has not used up, oldest first (it serves them in that order), by their number. */
   readonly #requests = new Map<number, { remaining: number }>();
   #lastRequest = 0;
@@ -55,19 +59,31 @@ export class Pull {
   constructor(options: PullOptions) {
     this.#options = options;
     this.#inbox = createInbox();
-    this.#subscription = options.connection.subscribe(`${this.#inbox}.*`, {
+    this.#subscribe();
+    this.#request();
+  }
+
+  /** A subscription survives a reconnection, but not the end of its connection, which the client may decide on. */
+  #subscribe(): void {
+    const { connection } = this.#options.link;
+    if (connection === undefined || connection === this.#connection || connection.isClosed()) return;
+    this.#connection = connection;
+    this.#subscription = connection.subscribe(`${this.#inbox}.*`, {
       callback: (error, message) => {
-        if (error === null) this.#receive(message);
+        if (error === null) this.#receive(message, connection);
       },
     });
-    this.#request();
+  }
+
+  get #isOpen(): boolean {
+    return this.#connection?.isClosed() === false;
   }
 
   /** Asks for nothing more and waits until what was asked for has come or expired. */
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#pause?.cancel();
-    if (this.#requests.size > 0 && !this.#options.connection.isClosed()) {
+    if (this.#requests.size > 0 && this.#isOpen) {
       await new Promise<void>((resolve) => {
         this.#ended = resolve;
       });
@@ -80,12 +96,12 @@ export class Pull {
     this.#stopping = true;
     this.#pause?.cancel();
     this.#watchdog?.cancel();
-    if (!this.#options.connection.isClosed()) this.#subscription.unsubscribe();
+    if (this.#isOpen) this.#subscription?.unsubscribe();
     this.#ended?.();
   }
 
   #request(): void {
-    if (this.#stopping || this.#pause !== undefined || this.#options.connection.isClosed()) return;
+    if (this.#stopping || this.#pause !== undefined || !this.#isOpen) return;
     if (this.#options.mayPull?.() === false) {
       this.#pause = this.#options.clock.after(BUSY_PAUSE_MS, () => {
         this.#pause = undefined;
@@ -98,7 +114,7 @@ export class Pull {
     this.#requests.set(this.#lastRequest, { remaining: batch });
     this.#wanted += batch;
     const body = JSON.stringify({ batch, expires: nanos(EXPIRES_MS) });
-    this.#options.connection.publish(`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${this.#options.consumer}`, body, {
+    this.#connection?.publish(`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${this.#options.consumer}`, body, {
       reply: `${this.#inbox}.${this.#lastRequest}`,
     });
     this.#watchdog?.cancel();
@@ -108,6 +124,7 @@ export class Pull {
   /** Forgets every request and makes a new one: after a reconnection the server knows none of them. */
   renew(): void {
     this.#pause?.cancel();
+    if (!this.#stopping) this.#subscribe();
     this.#startOver();
   }
 
@@ -119,7 +136,7 @@ export class Pull {
     else this.#request();
   }
 
-  #receive(message: Msg): void {
+  #receive(message: Msg, connection: NatsConnection): void {
     const reply = message.reply;
     if (reply === undefined || !reply.startsWith("$JS.ACK.")) {
       this.#receiveStatus(message);
@@ -131,7 +148,7 @@ export class Pull {
       oldest[1].remaining -= 1;
       if (oldest[1].remaining === 0) this.#close(oldest[0]);
     }
-    this.#options.onMessage(message, new AckHandle(reply, this.#options.connection));
+    this.#options.onMessage(message, new AckHandle(reply, connection));
     if (this.#wanted <= this.#options.batch / 2) this.#request();
   }
 
@@ -141,7 +158,10 @@ export class Pull {
     if (code === 100) return;
     this.#close(Number(message.subject.slice(this.#inbox.length + 1)));
     if (code === 404 || code === 408) this.#request();
-    else this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
+    else {
+      this.#options.onRefused?.();
+      this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
+    }
   }
 
   #close(request: number): void {

@@ -30,6 +30,9 @@ export type Topology = {
   bucketAgeMs: number;
 };
 
+/** One per partition and priority. Nobody else's fits in: the consumers of a work queue may not overlap. */
+const CONSUMERS = ALL_PARTITIONS.length * PRIORITIES.length;
+
 /** The stream exists with settings that cannot be changed; the message says which, and what to do. */
 export class TopologyConflict extends Error {}
 
@@ -42,7 +45,7 @@ export async function ensureTopology(connection: NatsConnection, replicas: numbe
   return { streamCreatedAt: String(stream.created), bucketCreatedAt: String(bucket.created), bucketAgeMs };
 }
 
-/** Cheap: says whether the stream and the bucket are still those of `known`. */
+/** Cheap: says whether the stream and the bucket are still those of `known`, and no consumer is missing. */
 export async function isUnchanged(connection: NatsConnection, known: Topology): Promise<boolean> {
   try {
     const manager = await jetstreamManager(connection, { checkAPI: false });
@@ -50,7 +53,11 @@ export async function isUnchanged(connection: NatsConnection, known: Topology): 
       manager.streams.info(STREAM),
       manager.streams.info(`KV_${OWNERS_BUCKET}`),
     ]);
-    return String(stream.created) === known.streamCreatedAt && String(bucket.created) === known.bucketCreatedAt;
+    return (
+      String(stream.created) === known.streamCreatedAt &&
+      String(bucket.created) === known.bucketCreatedAt &&
+      stream.state.consumer_count >= CONSUMERS
+    );
   } catch (error) {
     if (error instanceof JetStreamApiError) return false;
     throw error;

@@ -75,7 +75,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
     settings: { jwtSecret: JWT_SECRET, registration: "open", version: "0.0.0-test" },
     checkTarget: (url) =>
       Promise.resolve(url.includes("//10.") ? { ok: false, why: "leads to a private address" } : { ok: true }),
-    readiness: { postgres: () => Promise.resolve(true), nats: () => true },
+    readiness: { postgres: () => Promise.resolve(true), nats: () => Promise.resolve(true) },
     metrics: () => "fairpost_up 1\n",
     onWebhookChanged: (id) => void changedWebhooks.push(id),
     ...overrides,

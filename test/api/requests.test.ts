@@ -165,7 +165,7 @@ describe("without Postgres", () => {
       const apart = await startApi({
         db: away,
         settings: { jwtSecret: "the same secret for both of these servers", registration: "open", version: "0" },
-        readiness: { postgres: () => Promise.resolve(false), nats: () => true },
+        readiness: { postgres: () => Promise.resolve(false), nats: () => Promise.resolve(true) },
       });
       const began = systemClock.monotonic();
       const form = "username=a%40example.com&password=12345678";

@@ -171,10 +171,13 @@ describe("the stream's epoch", () => {
     const overdue = (await listOverdueInStream(rows.sql, own.partition, 52)).filter(({ id }) =>
       [late, present, fresh].includes(id),
     );
-    expect(overdue.toSorted((a, b) => a.seq - b.seq)).toEqual([
+    expect(overdue.toSorted((a, b) => a.seq - b.seq)).toMatchObject([
       { id: late, generation: 0, seq: 1, isOfEpoch: false },
       { id: present, generation: 0, seq: 2, isOfEpoch: true },
     ]);
+    const behind = await listOverdueInStream(rows.sql, own.partition, 52, overdue[0]?.bookmark);
+    expect(behind.map(({ id }) => id)).toContain(present);
+    expect(behind.map(({ id }) => id)).not.toContain(late);
     await returnMissing(rows.sql, [
       ...overdue.filter(({ id }) => id === late),
       ...overdue.map((row) => ({ ...row, seq: 99 })),

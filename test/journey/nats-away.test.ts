@@ -58,6 +58,46 @@ test.concurrent("killed while retries wait in it: none comes earlier than its ti
   await fairpost.stop();
 });
 
+/** Stands where NATS stood, and lets nobody sign in. */
+function refusingNats(port: number) {
+  let refused = 0;
+  const info = { server_id: "REFUSES", version: "2.14.0", host: "127.0.0.1", port, max_payload: 1_000_000, proto: 1 };
+  const server = Bun.listen({
+    hostname: "127.0.0.1",
+    port,
+    socket: {
+      open: (socket) =>
+        void socket.write(`INFO ${JSON.stringify({ ...info, auth_required: true, headers: true })}\r\n`),
+      data(socket) {
+        refused += 1;
+        socket.end("-ERR 'Authorization Violation'\r\n");
+      },
+    },
+  });
+  return { refusedCount: () => refused, stop: () => server.stop(true) };
+}
+
+test.concurrent(
+  "back, but letting nobody sign in for a while, so that the clients give up: all are delivered",
+  async () => {
+    const fairpost = await Fairpost.start();
+    const account = await fairpost.account();
+    await account.webhook(receiver.at("/refused"), { max_in_flight: 4 });
+    await account.subscribers(20);
+    await patiently(() => expect(new Set(receiver.eventIds("/refused")).size).toBe(20));
+    await fairpost.nats.kill();
+    const refusing = refusingNats(fairpost.nats.port);
+    // A client takes the second equal refusal for final; each of the two makes connections of its own after that.
+    await patiently(() => expect(refusing.refusedCount()).toBeGreaterThan(10));
+    expect(new Set(await account.subscribers(20))).toEqual(new Set([201]));
+    refusing.stop();
+    await fairpost.nats.restart();
+    await patiently(() => expect(new Set(receiver.eventIds("/refused")).size).toBe(40));
+    await patiently(async () => expect(await account.deliveries("status=pending")).toHaveLength(0));
+    await fairpost.stop();
+  },
+);
+
 test.concurrent(
   // Nobody claims a partition of a new bucket before the leases of the old one have run out: 26 s.
   "its store deleted with deliveries pending: all are delivered",

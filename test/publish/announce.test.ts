@@ -5,25 +5,27 @@ import { type DeliveryId, type EventId, newId, type UserId, type WebhookId } fro
 import type { Partition } from "../../src/domain/partition.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import { Announcer } from "../../src/publish/announce.ts";
+import type { Published } from "../../src/stream/publisher.ts";
 
 const settle = async () => {
   for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
 };
 
 /** An announcer whose publishes take 1 ms, each portion followed by `restMs`; `announce` an event of 50 deliveries. */
-function announcer(restMs: number) {
+function announcer(restMs: number, outcome: Published = { kind: "stored", seq: 1 }) {
   const clock = new ManualClock();
+  const said: { name: string; fields: object }[] = [];
   const published: Message[] = [];
   const made = new Announcer({
     clock,
-    observe: () => {},
+    observe: (name, fields) => void said.push({ name, fields }),
     onAccepted: () => {},
     restMs: () => restMs,
     outgoing: {
       async publish(message) {
         published.push(message);
         await new Promise<void>((resolve) => clock.after(1, resolve));
-        return { kind: "stored", seq: published.length };
+        return outcome;
       },
     },
   });
@@ -52,7 +54,7 @@ function announcer(restMs: number) {
       await settle();
     }
   };
-  return { announce, published, pass };
+  return { announce, published, said, pass };
 }
 
 test("what others wait for is published in portions without rest", async () => {
@@ -79,4 +81,21 @@ test("what has waited too long is left to refill", async () => {
   announce(true);
   await pass(10_100);
   expect(published).toHaveLength(8);
+});
+
+test("failed publishes are said together, with what becomes of them, and again only for later ones", async () => {
+  const { announce, said, pass } = announcer(0, { kind: "failed", reason: "not connected to NATS" });
+  const failures = () => said.filter(({ name }) => name === "publish.failed").map(({ fields }) => fields);
+  announce(false);
+  announce(false);
+  await pass(4_900);
+  expect(failures()).toEqual([]);
+  await pass(200);
+  const outlook = "they wait in the table for refill";
+  expect(failures()).toEqual([{ reason: "not connected to NATS", deliveries: 100, outlook }]);
+  await pass(10_000);
+  expect(failures()).toHaveLength(1);
+  announce(false);
+  await pass(5_100);
+  expect(failures()[1]).toMatchObject({ deliveries: 50 });
 });

@@ -42,14 +42,16 @@ const publishMany = (count: number, more: Partial<Message> = {}) =>
 
 function pull(batch = 16) {
   const received: Handle[] = [];
+  const refused: number[] = [];
   const started = new Pull({
-    connection,
+    link,
     consumer: "p03-high",
     clock: systemClock,
     batch,
+    onRefused: () => void refused.push(received.length),
     onMessage: (_, handle) => received.push(handle),
   });
-  return { pull: started, received, seqs: () => received.map(({ seq }) => seq) };
+  return { pull: started, received, refused, seqs: () => received.map(({ seq }) => seq) };
 }
 
 describe("Publisher", () => {
@@ -130,6 +132,37 @@ describe("Pull", () => {
     await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
     await one.pull.stop();
   }, 30_000);
+
+  test("goes on over another connection, once it is renewed, when the client has given the first one up", async () => {
+    const one = pull();
+    const first = link.connection;
+    await first?.close();
+    await eventually(() => {
+      if (link.connection === undefined || link.connection === first) throw new Error("no other connection yet");
+      connection = link.connection;
+    }, 10_000);
+    one.pull.renew();
+    const seqs = await publishMany(50);
+    await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
+    for (const handle of one.received) handle.ack();
+    const manager = await jetstreamManager(connection);
+    await eventually(async () => expect((await manager.streams.info("WEBHOOKS")).state.messages).toBe(0));
+    await one.pull.stop();
+  }, 30_000);
+
+  test("says that it is refused while its consumer is missing, and goes on with the next one by itself", async () => {
+    const one = pull();
+    const [seq] = await publishMany(1);
+    await eventually(() => expect(one.seqs()).toEqual([seq as number]));
+    expect(one.refused).toHaveLength(0);
+    await (await jetstreamManager(connection)).consumers.delete("WEBHOOKS", "p03-high");
+    await eventually(() => expect(one.refused.length).toBeGreaterThan(0));
+    await ensureTopology(connection, 1);
+    // The next one knows nothing of what the last one has handed out.
+    await eventually(() => expect(one.seqs()).toEqual([seq as number, seq as number]));
+    expect(one.received[1]?.deliveryCount).toBe(1);
+    await one.pull.stop();
+  });
 
   test("abandoned, it hears nothing more", async () => {
     const one = pull();

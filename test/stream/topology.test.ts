@@ -111,4 +111,13 @@ describe("ensureTopology", () => {
     expect(next.streamCreatedAt).not.toBe(known.streamCreatedAt);
     expect(next.bucketCreatedAt).toBe(known.bucketCreatedAt);
   });
+
+  test("a consumer that is missing is noticed, and made again", async () => {
+    const known = await ensureTopology(one, 1);
+    await manager.consumers.delete("WEBHOOKS", "p05-low");
+    expect(await isUnchanged(two, known)).toBe(false);
+    await ensureTopology(two, 1);
+    expect(await isUnchanged(one, known)).toBe(true);
+    expect(await consumersOf()).toHaveLength(48);
+  });
 });
