@@ -17,6 +17,7 @@ import type { Held } from "./delivery/ports.ts";
 import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import type { UserId } from "./domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX } from "./domain/limits.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -140,6 +141,7 @@ export function createWorker(config: Config, isFair = true): Service {
     weights: PRIORITY_WEIGHTS,
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
+    hasMemory: (user, isFast) => held.hasMemory(user as UserId, isFast),
   });
   const attempted = {
     accepted: counters.counter("fairpost_attempts_total", { worker: workerId, outcome: "accepted" }),

@@ -52,6 +52,7 @@ export class Attempts {
 
   /** Resolves when the request, if there was one, has ended. */
   async take(held: Held): Promise<void> {
+    this.#options.held.begin(held);
     let endpoint: Endpoint | undefined;
     try {
       // Known most of the time, and then there is nothing to wait for.
@@ -115,6 +116,7 @@ export class Attempts {
   end(held: Held, turn: Turn, whenSettled?: () => void): void {
     const { retrySchedule, random, log } = this.#options;
     const decision = decide(held, turn, retrySchedule, random);
+    this.#options.held.end(held);
     this.#unsettled += 1;
     const settle = (isRecorded: boolean): void => {
       this.#settle(held, decision, isRecorded);

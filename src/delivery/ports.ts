@@ -96,12 +96,16 @@ export interface DeliveryLog {
   check(deliveryId: DeliveryId): Promise<DeliveryState | undefined>;
 }
 
-/** A message in this worker's hands: from its arrival until it is answered for. */
+/** `waiting`: for a check of its row or for its turn. `ended`: its turn is over, and what came of it is being recorded. */
+export type Stage = "waiting" | "in_flight" | "ended";
+
+/** A message in this worker's hands: from its arrival until it is answered for. HeldMessages alone moves it on. */
 export type Held = {
   message: Message;
   handle: StreamHandle;
   readonly tenure: Tenure;
-  readonly bytes: number;
+  stage: Stage;
+  bytes: number;
   /** Monotonic milliseconds of the last sign of life to the server. */
   workingAt: number;
 };

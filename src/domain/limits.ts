@@ -45,9 +45,13 @@ export const MASS_CHANGE_ROWS_MAX = 1_000;
 export const RESULTS_WAITING_MAX = 2_000;
 export const RESULTS_BATCH_MAX = 500;
 
-/** Messages and bytes that one worker holds; above, the users with most hand the tails of their mailboxes back. */
+/** Messages and bytes that wait in one worker; above, the users with most hand the tails of their mailboxes back. */
 export const HELD_MESSAGES_MAX = 20_000;
 export const HELD_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Bytes of its requests under way, which cannot be handed back; and what each user may have of them in any case. */
+export const IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
+export const IN_FLIGHT_BYTES_OF_EACH = 512 * 1024;
 
 /** Publishes without an answer yet, per process. */
 export const PUBLISHES_OUTSTANDING_MAX = 4_096;
