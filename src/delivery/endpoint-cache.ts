@@ -35,8 +35,8 @@ export class EndpointCache implements Endpoints {
   readonly #options: EndpointCacheOptions;
   readonly #entries: TtlCache<WebhookId, Entry>;
   readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
-  /** What is loading while a change is announced may be from before it: it serves the one who asked, and is not kept. */
-  #changes = 0;
+  /** Loads under way that are up to date. When a change of the webhook is announced its load serves who asked, and is not kept. */
+  readonly #underWay = new Map<WebhookId, Promise<Endpoint | undefined>>();
 
   constructor(options: EndpointCacheOptions) {
     this.#options = options;
@@ -49,9 +49,7 @@ export class EndpointCache implements Endpoints {
       inFlightMax: LOADS_IN_FLIGHT_MAX,
       waitingMax: LOADS_WAITING_MAX,
       async run(ids) {
-        const loaded = new Map(
-          (await options.load([...new Set(ids)])).map((endpoint) => [endpoint.webhookId, endpoint]),
-        );
+        const loaded = new Map((await options.load(ids)).map((endpoint) => [endpoint.webhookId, endpoint]));
         return ids.map((id) => loaded.get(id));
       },
     });
@@ -71,12 +69,12 @@ export class EndpointCache implements Endpoints {
 
   /** A webhook was changed: the next attempt reads it anew. */
   forget(webhookId: WebhookId): void {
-    this.#changes += 1;
+    this.#underWay.delete(webhookId);
     this.#entries.delete(webhookId);
   }
 
   shut(endpoint: Endpoint): void {
-    this.#changes += 1;
+    this.#underWay.delete(endpoint.webhookId);
     this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
   }
 
@@ -90,14 +88,25 @@ export class EndpointCache implements Endpoints {
     await this.#options.announceDisabled(endpoint, reason);
   }
 
-  async #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
-    const changesBefore = this.#changes;
+  #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
+    const underWay = this.#underWay.get(webhookId);
+    if (underWay !== undefined) return underWay;
+    const load = this.#read(webhookId, () => this.#underWay.get(webhookId) === load);
+    this.#underWay.set(webhookId, load);
+    return load;
+  }
+
+  async #read(webhookId: WebhookId, isUpToDate: () => boolean): Promise<Endpoint | undefined> {
     const askedAt = this.#options.clock.monotonic();
-    const loaded = await this.#loads.add(webhookId);
-    if (this.#changes !== changesBefore) return loaded;
-    this.#entries.set(webhookId, { endpoint: loaded });
-    if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
-    return loaded;
+    try {
+      const loaded = await this.#loads.add(webhookId);
+      if (!isUpToDate()) return loaded;
+      this.#entries.set(webhookId, { endpoint: loaded });
+      if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
+      return loaded;
+    } finally {
+      if (isUpToDate()) this.#underWay.delete(webhookId);
+    }
   }
 
   #background(task: string, work: Promise<void>): void {
