@@ -116,13 +116,8 @@ export function createWorker(config: Config, isFair = true): Service {
   const endpoints = new EndpointCache({
     clock,
     observe,
-    async load(ids) {
-      const settings = await database.run(() => listEndpointSettings(sql, ids));
-      return settings.map((endpoint) => ({
-        ...endpoint,
-        secrets: endpoint.secrets.map((secret) => cipher.decrypt(secret, endpoint.webhookId)),
-      }));
-    },
+    load: (ids) => database.run(() => listEndpointSettings(sql, ids)),
+    decrypt: (secret, webhookId) => cipher.decrypt(secret, webhookId),
     circuits,
     async disable(webhookId, reason) {
       const isNew = await database.run(() => disableWebhook(sql, webhookId, reason));

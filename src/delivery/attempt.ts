@@ -3,11 +3,15 @@
 
 import { scheduleLengthMs } from "../domain/backoff.ts";
 import type { Route } from "../domain/delivery.ts";
+import type { WebhookId } from "../domain/ids.ts";
+import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { partitionName } from "../domain/partition.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
 import type { Circuits } from "./circuits.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
@@ -37,6 +41,11 @@ const EXPIRY_SLACK_MS = 24 * 3_600_000;
 
 /** Settings that cannot be read just now (Postgres is away) are asked for again after this. */
 const UNREADABLE_PAUSE_MS = 2_000;
+/** Secrets that cannot be read wait for an operator. */
+const UNDECIPHERABLE_PAUSE_MS = STREAM_RETRY_MAX_MS;
+/** Of each endpoint it is said this often. */
+const UNREADABLE_REPORT_MS = 60_000;
+const UNREADABLE_REPORTS_MAX = 10_000;
 
 export class Attempts {
   readonly #options: AttemptOptions;
@@ -44,9 +53,13 @@ export class Attempts {
   #unsettled = 0;
   #whenSettled: (() => void)[] = [];
   readonly #expiresAfterMs: number;
+  /** Endpoints of which it has been said lately that they cannot be read. */
+  readonly #reported: TtlCache<WebhookId, true>;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    const { clock } = options;
+    this.#reported = new TtlCache({ clock, ttlMs: UNREADABLE_REPORT_MS, entriesMax: UNREADABLE_REPORTS_MAX });
     this.#expiresAfterMs = scheduleLengthMs(options.retrySchedule) + EXPIRY_SLACK_MS;
   }
 
@@ -58,7 +71,8 @@ export class Attempts {
       // Known most of the time, and then there is nothing to wait for.
       const found = this.#options.endpoints.find(held.message.webhookId);
       endpoint = found instanceof Promise ? await found : found;
-    } catch {
+    } catch (error) {
+      this.#reportUnreadable(held.message.webhookId, describeError(error));
       return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
     }
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
@@ -88,6 +102,10 @@ export class Attempts {
     if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
     if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
     if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
+    if (endpoint.unreadable !== null) {
+      this.#reportUnreadable(endpoint.webhookId, endpoint.unreadable);
+      return { kind: "postponed", delayMs: UNDECIPHERABLE_PAUSE_MS };
+    }
     if (circuits.ask(endpoint.webhookId) === "shut") return { kind: "handed_back" };
     return undefined;
   }
@@ -103,6 +121,12 @@ export class Attempts {
       timeoutMs: this.#options.attemptTimeoutMs,
       mayStart: () => tenure.mayStartRequest(this.#options.attemptTimeoutMs),
     });
+  }
+
+  #reportUnreadable(webhookId: WebhookId, error: string): void {
+    if (this.#reported.get(webhookId) !== undefined) return;
+    this.#reported.set(webhookId, true);
+    this.#options.observe("endpoint.unreadable", { webhook_id: webhookId, error });
   }
 
   /** Why the webhook should be disabled; undefined: it should not. */

@@ -11,12 +11,19 @@ import { describeError } from "../observe/log.ts";
 import type { StoredCircuit } from "./circuits.ts";
 import type { Endpoint, Endpoints } from "./ports.ts";
 
-export type LoadedEndpoint = Endpoint & { stored: StoredCircuit };
+/** As it stands in the tables: `secrets` are encrypted. */
+export type StoredEndpoint = Omit<Endpoint, "secrets" | "unreadable"> & {
+  secrets: readonly Uint8Array[];
+  stored: StoredCircuit;
+};
+type LoadedEndpoint = Endpoint & { stored: StoredCircuit };
 
 export type EndpointCacheOptions = {
   clock: Clock;
   observe: Observe;
-  load(ids: readonly WebhookId[]): Promise<readonly LoadedEndpoint[]>;
+  load(ids: readonly WebhookId[]): Promise<readonly StoredEndpoint[]>;
+  /** Throws for a secret that cannot be read: with another key, or changed. */
+  decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
   circuits: { load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void };
   /** False: it was disabled already. */
@@ -49,8 +56,11 @@ export class EndpointCache implements Endpoints {
       inFlightMax: LOADS_IN_FLIGHT_MAX,
       waitingMax: LOADS_WAITING_MAX,
       async run(ids) {
-        const loaded = new Map((await options.load(ids)).map((endpoint) => [endpoint.webhookId, endpoint]));
-        return ids.map((id) => loaded.get(id));
+        const stored = new Map((await options.load(ids)).map((endpoint) => [endpoint.webhookId, endpoint]));
+        return ids.map((id) => {
+          const endpoint = stored.get(id);
+          return endpoint === undefined ? undefined : withSecrets(endpoint, options.decrypt);
+        });
       },
     });
   }
@@ -111,5 +121,15 @@ export class EndpointCache implements Endpoints {
 
   #background(task: string, work: Promise<void>): void {
     work.catch((error: unknown) => this.#options.observe("housekeeping.failed", { task, error: describeError(error) }));
+  }
+}
+
+/** One that cannot be read is nobody else's trouble. */
+function withSecrets(endpoint: StoredEndpoint, decrypt: EndpointCacheOptions["decrypt"]): LoadedEndpoint {
+  try {
+    const secrets = endpoint.secrets.map((secret) => decrypt(secret, endpoint.webhookId));
+    return { ...endpoint, secrets, unreadable: null };
+  } catch (error) {
+    return { ...endpoint, secrets: [], unreadable: `secrets: ${describeError(error)}; check SECRETS_KEY` };
   }
 }

@@ -41,6 +41,8 @@ export type Endpoint = {
   isActive: boolean;
   /** Live signing secrets in plain, newest first. */
   secrets: readonly string[];
+  /** Why its secrets cannot be read, so that nothing can be sent; null: they can. */
+  unreadable: string | null;
   /** Milliseconds since the epoch; null: nothing is to be cancelled. */
   cancelBefore: number | null;
 };

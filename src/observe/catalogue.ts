@@ -58,6 +58,8 @@ export type Catalogue = {
   "deliveries.handed_back": { deliveries: number; reason: string };
   "message.unreadable": { seq: number; subject: string; error: string };
   "webhook.disabled": { webhook_id: string; reason: string };
+  /** Nothing can be sent to it just now; said once a minute. */
+  "endpoint.unreadable": { webhook_id: string; error: string };
   "circuit.opened": { webhook_id: string; for_ms: number; failures: number };
   "circuit.closed": { webhook_id: string };
   "endpoint.held_back": { webhook_id: string; for_ms: number };
@@ -90,6 +92,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "stream.epoch_began": "warn",
   "stream.unavailable": "warn",
   "message.unreadable": "error",
+  "endpoint.unreadable": "error",
   "actor.crashed": "error",
   "record.failed": "warn",
   "housekeeping.failed": "warn",

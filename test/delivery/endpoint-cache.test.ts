@@ -1,7 +1,7 @@
 // Settings in memory, against changes that are announced while they are being read.
 
 import { describe, expect, test } from "bun:test";
-import { EndpointCache, type LoadedEndpoint } from "../../src/delivery/endpoint-cache.ts";
+import { EndpointCache, type StoredEndpoint } from "../../src/delivery/endpoint-cache.ts";
 import { CLOSED } from "../../src/domain/circuit.ts";
 import type { UserId, WebhookId } from "../../src/domain/ids.ts";
 import { WEBHOOK_CACHE_MS } from "../../src/domain/limits.ts";
@@ -9,8 +9,9 @@ import { ManualClock } from "../../src/lib/clock.ts";
 
 const ours = "ours" as WebhookId;
 const other = "other" as WebhookId;
+const broken = "broken" as WebhookId;
 
-function endpointOf(webhookId: WebhookId, url: string): LoadedEndpoint {
+function endpointOf(webhookId: WebhookId, url: string): StoredEndpoint {
   return {
     webhookId,
     userId: "user" as UserId,
@@ -18,10 +19,16 @@ function endpointOf(webhookId: WebhookId, url: string): LoadedEndpoint {
     headers: {},
     maxInFlight: 1,
     isActive: true,
-    secrets: [],
+    secrets: [Buffer.from("secret")],
     cancelBefore: null,
     stored: { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null },
   };
+}
+
+/** Secrets are in plain here. */
+function decrypt(secret: Uint8Array, webhookId: WebhookId): string {
+  if (webhookId === broken) throw new Error("cannot decrypt");
+  return Buffer.from(secret).toString();
 }
 
 /** Loads wait until the test answers them, oldest first. */
@@ -39,6 +46,7 @@ function cache() {
         };
         loads.push({ ids, answer });
       }),
+    decrypt,
     circuits: { load: () => {} },
     disable: () => Promise.resolve(true),
     announceDisabled: () => Promise.resolve(),
@@ -89,7 +97,7 @@ describe("what is being read", () => {
   test("does not open an endpoint that was shut meanwhile", async () => {
     const { made, loads, find } = cache();
     const before = find(ours);
-    made.shut(endpointOf(ours, "gone"));
+    made.shut({ ...endpointOf(ours, "gone"), secrets: [], unreadable: null });
     await loads[0]?.answer("old");
     expect(await before).toMatchObject({ url: "old" });
     expect(made.find(ours)).toMatchObject({ url: "gone", isActive: false });
@@ -103,6 +111,7 @@ describe("what is being read", () => {
       observe: () => {},
       load: (ids) =>
         fails ? Promise.reject(new Error("away")) : Promise.resolve(ids.map((id) => endpointOf(id, "up"))),
+      decrypt,
       circuits: { load: () => {} },
       disable: () => Promise.resolve(true),
       announceDisabled: () => Promise.resolve(),
@@ -126,4 +135,14 @@ test("what is known is read anew in the second half of its time, while nobody wa
   expect(await find(ours)).toMatchObject({ url: "first" });
   await loads[1]?.answer("second");
   expect(made.find(ours)).toMatchObject({ url: "second" });
+});
+
+test("secrets that cannot be read are their endpoint's trouble alone, and say which setting to look at", async () => {
+  const { clock, made, loads } = cache();
+  const found = Promise.all([made.find(ours), made.find(broken)]);
+  clock.advance(1);
+  await loads[0]?.answer("up");
+  const [read, unreadable] = await found;
+  expect(read).toMatchObject({ secrets: ["secret"], unreadable: null });
+  expect(unreadable).toMatchObject({ secrets: [], unreadable: "secrets: cannot decrypt; check SECRETS_KEY" });
 });

@@ -1,0 +1,45 @@
+// A turn of a delivery, from what is known of its endpoint to what the stream is told.
+
+import { describe, expect, test } from "bun:test";
+import { attemptsWith, endpointOf } from "./attempts.ts";
+
+describe("an endpoint whose secrets cannot be read", () => {
+  const unreadable = endpointOf({ unreadable: "secrets: cannot decrypt; check SECRETS_KEY" });
+
+  test("is sent nothing, and its deliveries stay pending", async () => {
+    const { sent, recorded, answered, held, take } = attemptsWith(() => unreadable);
+    await take();
+    expect(sent).toHaveLength(0);
+    expect(recorded).toHaveLength(0);
+    expect(answered).toEqual(["nak 30000"]);
+    expect(held.count).toBe(0);
+  });
+
+  test("is reported once a minute", async () => {
+    const { clock, observed, take } = attemptsWith(() => unreadable);
+    for (let attempt = 0; attempt < 10; attempt += 1) await take();
+    expect(observed).toEqual([
+      { name: "endpoint.unreadable", fields: { webhook_id: "webhook", error: unreadable.unreadable } },
+    ]);
+    clock.advance(60_000);
+    await take();
+    expect(observed).toHaveLength(2);
+  });
+
+  test("has its deliveries cancelled all the same when it is switched off", async () => {
+    const { recorded, answered, take } = attemptsWith(() => ({ ...unreadable, isActive: false }));
+    await take();
+    expect(recorded).toMatchObject([{ place: { kind: "completed", status: "cancelled" } }]);
+    expect(answered).toEqual(["ack"]);
+  });
+});
+
+test("settings that cannot be loaded are asked for again, and it is said why", async () => {
+  const { answered, observed, take } = attemptsWith(() => Promise.reject(new Error("no connection")));
+  await take();
+  await take();
+  expect(answered).toEqual(["nak 2000", "nak 2000"]);
+  expect(observed).toEqual([
+    { name: "endpoint.unreadable", fields: { webhook_id: "webhook", error: "no connection" } },
+  ]);
+});
