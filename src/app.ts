@@ -189,6 +189,7 @@ export function createWorker(config: Config, isFair = true): Service {
     observe,
     isHeld: (id) => held.has(id),
     heldIn: (partition) => held.ofPartition(partition).map(({ message }) => message.deliveryId),
+    onCancelled: (webhookId, beforeMs) => endpoints.cancelled(webhookId, beforeMs),
   });
   const tenures = new Tenures({
     clock,

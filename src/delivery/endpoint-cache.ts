@@ -2,7 +2,13 @@
 // when a change is announced.
 
 import type { WebhookId } from "../domain/ids.ts";
-import { WEBHOOK_CACHE_ENTRIES_MAX, WEBHOOK_CACHE_MS } from "../domain/limits.ts";
+import {
+  ATTEMPT_TIMEOUT_MS_MAX,
+  STREAM_MESSAGES_PER_SUBJECT_MAX,
+  WEBHOOK_CACHE_ENTRIES_MAX,
+  WEBHOOK_CACHE_MS,
+} from "../domain/limits.ts";
+import { PRIORITIES } from "../domain/priority.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
@@ -36,11 +42,16 @@ const LOAD_BATCH_MAX = 500;
 const LOADS_IN_FLIGHT_MAX = 2;
 const LOADS_WAITING_MAX = 50_000;
 
+/** As long as a message may wait in a mailbox: behind full lanes, every request as slow as it may be. */
+const CANCELLATION_REMEMBERED_MS = PRIORITIES.length * STREAM_MESSAGES_PER_SUBJECT_MAX * ATTEMPT_TIMEOUT_MS_MAX;
+
 type Entry = { endpoint: Endpoint | undefined };
 
 export class EndpointCache implements Endpoints {
   readonly #options: EndpointCacheOptions;
   readonly #entries: TtlCache<WebhookId, Entry>;
+  /** What of a webhook was pending before then is cancelled. The table forgets the mark once the rows say so themselves. */
+  readonly #cancelled: TtlCache<WebhookId, number>;
   readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
   /** Loads under way that are up to date. When a change of the webhook is announced its load serves who asked, and is not kept. */
   readonly #underWay = new Map<WebhookId, Promise<Endpoint | undefined>>();
@@ -49,6 +60,11 @@ export class EndpointCache implements Endpoints {
     this.#options = options;
     const { clock } = options;
     this.#entries = new TtlCache({ clock, ttlMs: WEBHOOK_CACHE_MS, entriesMax: WEBHOOK_CACHE_ENTRIES_MAX });
+    this.#cancelled = new TtlCache({
+      clock,
+      ttlMs: CANCELLATION_REMEMBERED_MS,
+      entriesMax: WEBHOOK_CACHE_ENTRIES_MAX,
+    });
     this.#loads = new Batcher({
       clock,
       sizeMax: () => LOAD_BATCH_MAX,
@@ -83,6 +99,12 @@ export class EndpointCache implements Endpoints {
     this.#entries.delete(webhookId);
   }
 
+  /** Its rows that were pending before then are cancelled: their messages in mailboxes are never sent, enabled again or not. */
+  cancelled(webhookId: WebhookId, beforeMs: number): void {
+    this.#cancelled.set(webhookId, beforeMs);
+    this.forget(webhookId);
+  }
+
   shut(endpoint: Endpoint): void {
     this.#underWay.delete(endpoint.webhookId);
     this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
@@ -109,7 +131,7 @@ export class EndpointCache implements Endpoints {
   async #read(webhookId: WebhookId, isUpToDate: () => boolean): Promise<Endpoint | undefined> {
     const askedAt = this.#options.clock.monotonic();
     try {
-      const loaded = await this.#loads.add(webhookId);
+      const loaded = this.#withCancellation(await this.#loads.add(webhookId));
       if (!isUpToDate()) return loaded;
       this.#entries.set(webhookId, { endpoint: loaded });
       if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
@@ -117,6 +139,12 @@ export class EndpointCache implements Endpoints {
     } finally {
       if (isUpToDate()) this.#underWay.delete(webhookId);
     }
+  }
+
+  #withCancellation(loaded: LoadedEndpoint | undefined): LoadedEndpoint | undefined {
+    const before = loaded === undefined ? undefined : this.#cancelled.get(loaded.webhookId);
+    if (loaded === undefined || before === undefined) return loaded;
+    return { ...loaded, cancelBefore: Math.max(before, loaded.cancelBefore ?? before) };
   }
 
   #background(task: string, work: Promise<void>): void {

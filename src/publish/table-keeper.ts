@@ -4,7 +4,7 @@
 import type { Database } from "../db/database.ts";
 import { cancelPending, clearCancellation, listCancellations } from "../db/endpoints.ts";
 import { type InStreamRow, listOverdueInStream, returnMissing, returnOlderEpochs } from "../db/stream-state.ts";
-import type { DeliveryId } from "../domain/ids.ts";
+import type { DeliveryId, WebhookId } from "../domain/ids.ts";
 import { RECONCILE_INTERVAL_MS, SWEEP_INTERVAL_MS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
@@ -26,6 +26,8 @@ export type TableKeeperOptions = {
   observe: Observe;
   isHeld: (deliveryId: DeliveryId) => boolean;
   heldIn: (partition: Partition) => DeliveryId[];
+  /** A webhook's rows are cancelled, and the mark for it is about to go: what is in hand must not need it any more. */
+  onCancelled: (webhookId: WebhookId, beforeMs: number) => void;
 };
 
 export class TableKeeper implements Service {
@@ -96,13 +98,14 @@ export class TableKeeper implements Service {
   }
 
   async #cancel(partition: Partition): Promise<void> {
-    const { database, observe } = this.#options;
+    const { database, observe, onCancelled } = this.#options;
     for (const cancellation of await database.run(() => listCancellations(database.sql, partition))) {
       let deliveries = 0;
       for (let chunk = -1; chunk !== 0 && this.#isOwned(partition); deliveries += Math.max(0, chunk)) {
         chunk = await database.run(() => cancelPending(database.sql, cancellation));
       }
       if (!this.#isOwned(partition)) return;
+      onCancelled(cancellation.webhookId, cancellation.beforeMs);
       await database.run(() => clearCancellation(database.sql, cancellation));
       if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: cancellation.webhookId, deliveries });
     }

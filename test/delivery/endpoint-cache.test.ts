@@ -11,7 +11,7 @@ const ours = "ours" as WebhookId;
 const other = "other" as WebhookId;
 const broken = "broken" as WebhookId;
 
-function endpointOf(webhookId: WebhookId, url: string): StoredEndpoint {
+function endpointOf(webhookId: WebhookId, url: string, cancelBefore: number | null = null): StoredEndpoint {
   return {
     webhookId,
     userId: "user" as UserId,
@@ -20,7 +20,7 @@ function endpointOf(webhookId: WebhookId, url: string): StoredEndpoint {
     maxInFlight: 1,
     isActive: true,
     secrets: [Buffer.from("secret")],
-    cancelBefore: null,
+    cancelBefore,
     stored: { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null },
   };
 }
@@ -34,14 +34,14 @@ function decrypt(secret: Uint8Array, webhookId: WebhookId): string {
 /** Loads wait until the test answers them, oldest first. */
 function cache() {
   const clock = new ManualClock();
-  const loads: { ids: readonly WebhookId[]; answer: (url: string) => Promise<void> }[] = [];
+  const loads: { ids: readonly WebhookId[]; answer: (url: string, cancelBefore?: number) => Promise<void> }[] = [];
   const made = new EndpointCache({
     clock,
     observe: () => {},
     load: (ids) =>
       new Promise((resolve) => {
-        const answer = async (url: string) => {
-          resolve(ids.map((id) => endpointOf(id, url)));
+        const answer = async (url: string, cancelBefore?: number) => {
+          resolve(ids.map((id) => endpointOf(id, url, cancelBefore)));
           await settled();
         };
         loads.push({ ids, answer });
@@ -145,4 +145,16 @@ test("secrets that cannot be read are their endpoint's trouble alone, and say wh
   const [read, unreadable] = await found;
   expect(read).toMatchObject({ secrets: ["secret"], unreadable: null });
   expect(unreadable).toMatchObject({ secrets: [], unreadable: "secrets: cannot decrypt; check SECRETS_KEY" });
+});
+
+test("a cancellation is remembered when the table has forgotten it, and a newer one of the table holds", async () => {
+  const { clock, made, loads, find } = cache();
+  made.cancelled(ours, 1_000);
+  const first = find(ours);
+  await loads[0]?.answer("on again");
+  expect(await first).toMatchObject({ isActive: true, cancelBefore: 1_000 });
+  clock.advance(60 * 60_000);
+  const later = find(ours);
+  await loads[1]?.answer("on again", 2_000);
+  expect(await later).toMatchObject({ cancelBefore: 2_000 });
 });
