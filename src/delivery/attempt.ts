@@ -78,13 +78,17 @@ export class Attempts {
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
     const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
+    const { circuits } = this.#options;
+    const gate = circuits.ask(held.message.webhookId);
+    if (gate === "shut") return this.end(held, { kind: "handed_back" });
+    const isProbe = gate === "probe";
     const outcome = await this.#post(held, endpoint as Endpoint);
     if (outcome === undefined) {
-      this.#options.circuits.withdrawProbe(held.message.webhookId);
+      if (isProbe) circuits.withdrawProbe(held.message.webhookId);
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
-    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome);
+    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome, isProbe);
     if (hopeless === undefined) return this.end(held, { kind: "attempted", outcome });
     // Disabling cancels what is pending, so this attempt's result is recorded first.
     const { endpoints } = this.#options;
@@ -98,7 +102,7 @@ export class Attempts {
   }
 
   #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
-    const { clock, circuits } = this.#options;
+    const { clock } = this.#options;
     if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
     if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
     if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
@@ -106,7 +110,6 @@ export class Attempts {
       this.#reportUnreadable(endpoint.webhookId, endpoint.unreadable);
       return { kind: "postponed", delayMs: UNDECIPHERABLE_PAUSE_MS };
     }
-    if (circuits.ask(endpoint.webhookId) === "shut") return { kind: "handed_back" };
     return undefined;
   }
 
@@ -130,8 +133,8 @@ export class Attempts {
   }
 
   /** Why the webhook should be disabled; undefined: it should not. */
-  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome): string | undefined {
-    const verdict = this.#options.circuits.tell(webhookId, outcome);
+  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
+    const verdict = this.#options.circuits.tell(webhookId, outcome, isProbe);
     if (outcome.kind === "gone") return "the receiver answered 410 Gone";
     return verdict === "hopeless" ? "no attempt has succeeded for 5 days" : undefined;
   }

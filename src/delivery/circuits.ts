@@ -115,37 +115,41 @@ export class Circuits implements Service {
     if (state !== undefined) state.isProbing = false;
   }
 
-  /** How an attempt ended. `hopeless`: nothing has succeeded for so long that the webhook should be disabled. */
-  tell(webhookId: WebhookId, outcome: Outcome): "hopeless" | undefined {
+  /**
+   * How an attempt ended; `isProbe`: so was it allowed to begin. `hopeless`: nothing has succeeded for so long that the
+   * webhook should be disabled.
+   */
+  tell(webhookId: WebhookId, outcome: Outcome, isProbe: boolean): "hopeless" | undefined {
     const isSuccess = outcome.kind === "accepted";
     if (isSuccess) this.#succeeded.add(webhookId);
     const known = this.#states.get(webhookId);
     if (known === undefined && isSuccess) return undefined;
     const now = this.#options.clock.monotonic();
     const state = known ?? { circuit: CLOSED, gateOpensAt: 0, isProbing: false, failingSince: undefined, writes: 0 };
-    const before = { isOpen: state.circuit.isOpen, isFailing: state.failingSince !== undefined };
-    const { circuit, shutForMs: circuitMs } = afterOutcome(state.circuit, outcome);
+    const before = state.circuit;
+    const wasFailing = state.failingSince !== undefined;
+    const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
     const shutForMs = Math.max(circuitMs, holdsBackEndpoint(outcome) ?? 0);
     state.circuit = circuit;
-    state.isProbing = false;
+    if (isProbe) state.isProbing = false;
     if (isSuccess) state.failingSince = undefined;
     else if (circuit.isOpen) state.failingSince ??= now;
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
     if (isSuccess) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
     const isFailing = state.failingSince !== undefined;
-    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || before.isFailing !== isFailing) {
-      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before.isOpen);
+    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasFailing !== isFailing) {
+      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before);
     }
     return now - (state.failingSince ?? now) > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }
 
-  #save(webhookId: WebhookId, state: State, change: CircuitChange, wasOpen: boolean): void {
+  #save(webhookId: WebhookId, state: State, change: CircuitChange, before: Circuit): void {
     const { observe, save } = this.#options;
     const { circuit, shutForMs } = change;
-    if (circuit.isOpen) {
+    if (circuit.openings > before.openings) {
       observe("circuit.opened", { webhook_id: webhookId, for_ms: Math.round(shutForMs), failures: circuit.failures });
-    } else if (wasOpen) observe("circuit.closed", { webhook_id: webhookId });
+    } else if (before.isOpen && !circuit.isOpen) observe("circuit.closed", { webhook_id: webhookId });
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
     state.writes += 1;
     save(webhookId, change)
