@@ -165,3 +165,14 @@ describe("requests that were under way when the circuit opened", () => {
     expect(circuits.ask(webhook)).toBe("probe");
   });
 });
+
+test("of endpoints without an attempt for two days, such as deleted ones, nothing is remembered", async () => {
+  const { clock, circuits, fail } = started();
+  await circuits.start();
+  fail(3);
+  clock.advance(2 * 86_400_000);
+  expect(circuits.size).toBe(1);
+  clock.advance(120_000);
+  expect(circuits.size).toBe(0);
+  await circuits.stop();
+});
