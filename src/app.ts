@@ -18,6 +18,7 @@ import type { Held } from "./delivery/ports.ts";
 import { Recorder } from "./delivery/recorder.ts";
 import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
+import type { UserId } from "./domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX } from "./domain/limits.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -116,13 +117,8 @@ export function createWorker(config: Config, isFair = true): Service {
   const endpoints = new EndpointCache({
     clock,
     observe,
-    async load(ids) {
-      const settings = await database.run(() => listEndpointSettings(sql, ids));
-      return settings.map((endpoint) => ({
-        ...endpoint,
-        secrets: endpoint.secrets.map((secret) => cipher.decrypt(secret, endpoint.webhookId)),
-      }));
-    },
+    load: (ids) => database.run(() => listEndpointSettings(sql, ids)),
+    decrypt: (secret, webhookId) => cipher.decrypt(secret, webhookId),
     circuits,
     async disable(webhookId, reason) {
       const isNew = await database.run(() => disableWebhook(sql, webhookId, reason));
@@ -141,6 +137,7 @@ export function createWorker(config: Config, isFair = true): Service {
     weights: PRIORITY_WEIGHTS,
     slots: config.workerConcurrency,
     mayStart: () => recorder.hasRoom(),
+    hasMemory: (user, isFast) => held.hasMemory(user as UserId, isFast),
   });
   const attempted = {
     accepted: counters.counter("fairpost_attempts_total", { worker: workerId, outcome: "accepted" }),
@@ -193,6 +190,7 @@ export function createWorker(config: Config, isFair = true): Service {
     observe,
     isHeld: (id) => held.has(id),
     heldIn: (partition) => held.ofPartition(partition).map(({ message }) => message.deliveryId),
+    onCancelled: (webhookId, beforeMs) => endpoints.cancelled(webhookId, beforeMs),
   });
   const tenures = new Tenures({
     clock,

@@ -3,6 +3,7 @@
 import manifest from "../package.json";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/database.ts";
+import { findForeignKeyId } from "./db/secrets.ts";
 import type { UserId } from "./domain/ids.ts";
 import { API_QUERY_TIMEOUT_MS, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
 import { createCipher } from "./lib/cipher.ts";
@@ -80,8 +81,36 @@ export function createFoundation(config: Config, role: "api" | "worker", context
 
 export type Foundation = ReturnType<typeof createFoundation>;
 
+/**
+ * With a key of which no stored secret is, a process could send nothing to anybody: it must not begin. A single secret of
+ * another key is its webhook's trouble alone (`endpoint.unreadable`).
+ */
+async function refuseForeignKey({ observe, database, cipher }: Foundation): Promise<void> {
+  let foreign: string | undefined;
+  try {
+    foreign = await database.run(() => findForeignKeyId(database.sql, cipher.keyId));
+  } catch (error) {
+    // Postgres may come later: then each endpoint that cannot be read is reported.
+    observe("housekeeping.failed", {
+      task: "compare SECRETS_KEY with the stored secrets",
+      error: describeError(error),
+    });
+  }
+  if (foreign === undefined) return;
+  throw new Error(
+    `SECRETS_KEY is not the key that the stored signing secrets were encrypted with: its id is ${cipher.keyId}, theirs ` +
+      `${foreign}. Set the key that was used so far.`,
+  );
+}
+
 /** The role's services between its database, which closes last but for the log. */
-export function grouped(role: string, { log, observe, database }: Foundation, services: readonly Service[]): Service {
+export function grouped(role: string, foundation: Foundation, services: readonly Service[]): Service {
+  const { log, observe, database } = foundation;
+  const key: Service = {
+    name: "secrets key",
+    start: () => refuseForeignKey(foundation),
+    stop: () => Promise.resolve(),
+  };
   const last: Service = {
     name: "database",
     start: () => Promise.resolve(),
@@ -91,7 +120,7 @@ export function grouped(role: string, { log, observe, database }: Foundation, se
       log.flush();
     },
   };
-  return new ServiceGroup(role, [last, ...services], (service, error) =>
+  return new ServiceGroup(role, [last, key, ...services], (service, error) =>
     observe("stop.failed", { service, error: describeError(error) }),
   );
 }

@@ -40,9 +40,14 @@ export class Mailbox<Lane extends string, Message> {
     return this.#counted(longest?.pop());
   }
 
+  messages(): Message[] {
+    return [...this.#lanes.values()].flatMap((queue) => queue.messages());
+  }
+
   /** Takes everything out. */
   drain(): Message[] {
-    const all = [...this.#lanes.values()].flatMap((queue) => queue.drain());
+    const all = this.messages();
+    this.#lanes.clear();
     this.#size = 0;
     return all;
   }
@@ -82,10 +87,7 @@ class Queue<Message> {
     return this.size === 0 ? undefined : this.#items.pop();
   }
 
-  drain(): Message[] {
-    const rest = this.#items.slice(this.#head).filter((message) => message !== undefined);
-    this.#items = [];
-    this.#head = 0;
-    return rest;
+  messages(): Message[] {
+    return this.#items.slice(this.#head).filter((message) => message !== undefined);
   }
 }

@@ -16,7 +16,6 @@ export class Callers {
   readonly #deps: Pick<ApiDeps, "db" | "clock">;
   readonly #claims: TtlCache<string, Claims>;
   readonly #users: TtlCache<UserId, Promise<User | undefined>>;
-  #changes = 0;
 
   constructor(deps: Pick<ApiDeps, "db" | "clock">) {
     this.#deps = deps;
@@ -49,17 +48,14 @@ export class Callers {
 
   /** The user was changed or deleted. */
   forget(id: UserId): void {
-    this.#changes += 1;
     this.#users.delete(id);
   }
 
   #refresh(id: UserId, known: Promise<User | undefined>): void {
-    const changesBefore = this.#changes;
     findUser(this.#deps.db, id).then(
       (user) => {
-        // What was read while a user was being changed, or read anew, may be from before it.
-        if (this.#changes === changesBefore && this.#users.peek(id) === known)
-          this.#users.set(id, Promise.resolve(user));
+        // Changed meanwhile, or read anew: what was read may be from before that.
+        if (this.#users.peek(id) === known) this.#users.set(id, Promise.resolve(user));
       },
       () => {}, // Asked again when its time is over.
     );

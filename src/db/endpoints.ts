@@ -102,13 +102,20 @@ export async function disableWebhook(sql: Sql, webhookId: WebhookId, reason: str
   return rows.length > 0;
 }
 
-export type Cancellation = { webhookId: WebhookId; partition: Partition; before: string };
+/** `before` has Postgres' full precision; `beforeMs` is the same in milliseconds since the epoch. */
+export type Cancellation = { webhookId: WebhookId; partition: Partition; before: string; beforeMs: number };
 
-/** Endpoints of a partition whose pending deliveries are to be cancelled. `before` has Postgres' full precision. */
+/** Endpoints of a partition whose pending deliveries are to be cancelled. */
 export async function listCancellations(sql: Sql, partition: Partition): Promise<Cancellation[]> {
-  const rows = await sql`SELECT webhook_id, cancel_before::text AS before FROM endpoints
-    WHERE partition = ${partition} AND cancel_before IS NOT NULL LIMIT 100`;
-  return rows.map((row) => ({ webhookId: row["webhook_id"], partition, before: row["before"] }));
+  const rows = await sql`
+    SELECT webhook_id, cancel_before::text AS before, extract(epoch FROM cancel_before) * 1000 AS before_ms
+    FROM endpoints WHERE partition = ${partition} AND cancel_before IS NOT NULL LIMIT 100`;
+  return rows.map((row) => ({
+    webhookId: row["webhook_id"],
+    partition,
+    before: row["before"],
+    beforeMs: Number(row["before_ms"]),
+  }));
 }
 
 /** Cancels up to a chunk of the deliveries of one webhook that are pending since before the mark; says how many. */

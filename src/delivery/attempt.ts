@@ -3,11 +3,15 @@
 
 import { scheduleLengthMs } from "../domain/backoff.ts";
 import type { Route } from "../domain/delivery.ts";
+import type { WebhookId } from "../domain/ids.ts";
+import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { partitionName } from "../domain/partition.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
+import { describeError } from "../observe/log.ts";
 import type { Circuits } from "./circuits.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, Endpoint, Endpoints, Held, Sender } from "./ports.ts";
@@ -37,6 +41,11 @@ const EXPIRY_SLACK_MS = 24 * 3_600_000;
 
 /** Settings that cannot be read just now (Postgres is away) are asked for again after this. */
 const UNREADABLE_PAUSE_MS = 2_000;
+/** Secrets that cannot be read wait for an operator. */
+const UNDECIPHERABLE_PAUSE_MS = STREAM_RETRY_MAX_MS;
+/** Of each endpoint it is said this often. */
+const UNREADABLE_REPORT_MS = 60_000;
+const UNREADABLE_REPORTS_MAX = 10_000;
 
 export class Attempts {
   readonly #options: AttemptOptions;
@@ -44,32 +53,42 @@ export class Attempts {
   #unsettled = 0;
   #whenSettled: (() => void)[] = [];
   readonly #expiresAfterMs: number;
+  /** Endpoints of which it has been said lately that they cannot be read. */
+  readonly #reported: TtlCache<WebhookId, true>;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
+    const { clock } = options;
+    this.#reported = new TtlCache({ clock, ttlMs: UNREADABLE_REPORT_MS, entriesMax: UNREADABLE_REPORTS_MAX });
     this.#expiresAfterMs = scheduleLengthMs(options.retrySchedule) + EXPIRY_SLACK_MS;
   }
 
   /** Resolves when the request, if there was one, has ended. */
   async take(held: Held): Promise<void> {
+    this.#options.held.begin(held);
     let endpoint: Endpoint | undefined;
     try {
       // Known most of the time, and then there is nothing to wait for.
       const found = this.#options.endpoints.find(held.message.webhookId);
       endpoint = found instanceof Promise ? await found : found;
-    } catch {
+    } catch (error) {
+      this.#reportUnreadable(held.message.webhookId, describeError(error));
       return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
     }
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
     const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
+    const { circuits } = this.#options;
+    const gate = circuits.ask(held.message.webhookId);
+    if (gate === "shut") return this.end(held, { kind: "handed_back" });
+    const isProbe = gate === "probe";
     const outcome = await this.#post(held, endpoint as Endpoint);
     if (outcome === undefined) {
-      this.#options.circuits.withdrawProbe(held.message.webhookId);
+      if (isProbe) circuits.withdrawProbe(held.message.webhookId);
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
-    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome);
+    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome, isProbe);
     if (hopeless === undefined) return this.end(held, { kind: "attempted", outcome });
     // Disabling cancels what is pending, so this attempt's result is recorded first.
     const { endpoints } = this.#options;
@@ -83,11 +102,14 @@ export class Attempts {
   }
 
   #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
-    const { clock, circuits } = this.#options;
+    const { clock } = this.#options;
     if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
     if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
     if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
-    if (circuits.ask(endpoint.webhookId) === "shut") return { kind: "handed_back" };
+    if (endpoint.unreadable !== null) {
+      this.#reportUnreadable(endpoint.webhookId, endpoint.unreadable);
+      return { kind: "postponed", delayMs: UNDECIPHERABLE_PAUSE_MS };
+    }
     return undefined;
   }
 
@@ -104,9 +126,15 @@ export class Attempts {
     });
   }
 
+  #reportUnreadable(webhookId: WebhookId, error: string): void {
+    if (this.#reported.get(webhookId) !== undefined) return;
+    this.#reported.set(webhookId, true);
+    this.#options.observe("endpoint.unreadable", { webhook_id: webhookId, error });
+  }
+
   /** Why the webhook should be disabled; undefined: it should not. */
-  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome): string | undefined {
-    const verdict = this.#options.circuits.tell(webhookId, outcome);
+  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
+    const verdict = this.#options.circuits.tell(webhookId, outcome, isProbe);
     if (outcome.kind === "gone") return "the receiver answered 410 Gone";
     return verdict === "hopeless" ? "no attempt has succeeded for 5 days" : undefined;
   }
@@ -115,6 +143,7 @@ export class Attempts {
   end(held: Held, turn: Turn, whenSettled?: () => void): void {
     const { retrySchedule, random, log } = this.#options;
     const decision = decide(held, turn, retrySchedule, random);
+    this.#options.held.end(held);
     this.#unsettled += 1;
     const settle = (isRecorded: boolean): void => {
       this.#settle(held, decision, isRecorded);

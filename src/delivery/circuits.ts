@@ -39,11 +39,18 @@ type State = {
   failingSince: number | undefined;
   /** A write is on its way: the table is behind, and is not believed. */
   writes: number;
+  touchedAt: number;
 };
 
 /** `last_success_at` is written at most this often. */
 const SUCCESS_FLUSH_MS = 60_000;
 const CHANGES_MAX = 50_000;
+
+/**
+ * Of an endpoint without an attempt for so long nothing is remembered: it was deleted, or is another worker's. Longer than
+ * the default schedule waits between two attempts; open circuits and gates stand in the table besides.
+ */
+const IDLE_MAX_MS = 2 * 86_400_000;
 
 export class Circuits implements Service {
   readonly name = "circuits";
@@ -67,6 +74,7 @@ export class Circuits implements Service {
   start(): Promise<void> {
     this.#timer = this.#options.clock.after(SUCCESS_FLUSH_MS, () => {
       this.#flushSuccesses().catch((error: unknown) => this.#report("note successes", error));
+      this.#forgetIdle();
       void this.start().catch(() => {});
     });
     return Promise.resolve();
@@ -95,14 +103,22 @@ export class Circuits implements Service {
       isProbing: false,
       failingSince: stored.failingForMs === null ? undefined : now - stored.failingForMs,
       writes: 0,
+      touchedAt: now,
     });
+  }
+
+  /** Endpoints of which something is remembered. */
+  get size(): number {
+    return this.#states.size;
   }
 
   /** May an attempt start? After `probe` its outcome must be told. */
   ask(webhookId: WebhookId): Gate {
     const state = this.#states.get(webhookId);
     if (state === undefined) return "open";
-    if (this.#options.clock.monotonic() < state.gateOpensAt) return "shut";
+    const now = this.#options.clock.monotonic();
+    state.touchedAt = now;
+    if (now < state.gateOpensAt) return "shut";
     if (!state.circuit.isOpen) return "open";
     if (state.isProbing) return "shut";
     state.isProbing = true;
@@ -115,37 +131,42 @@ export class Circuits implements Service {
     if (state !== undefined) state.isProbing = false;
   }
 
-  /** How an attempt ended. `hopeless`: nothing has succeeded for so long that the webhook should be disabled. */
-  tell(webhookId: WebhookId, outcome: Outcome): "hopeless" | undefined {
+  /**
+   * How an attempt ended; `isProbe`: so was it allowed to begin. `hopeless`: nothing has succeeded for so long that the
+   * webhook should be disabled.
+   */
+  tell(webhookId: WebhookId, outcome: Outcome, isProbe: boolean): "hopeless" | undefined {
     const isSuccess = outcome.kind === "accepted";
     if (isSuccess) this.#succeeded.add(webhookId);
     const known = this.#states.get(webhookId);
     if (known === undefined && isSuccess) return undefined;
     const now = this.#options.clock.monotonic();
-    const state = known ?? { circuit: CLOSED, gateOpensAt: 0, isProbing: false, failingSince: undefined, writes: 0 };
-    const before = { isOpen: state.circuit.isOpen, isFailing: state.failingSince !== undefined };
-    const { circuit, shutForMs: circuitMs } = afterOutcome(state.circuit, outcome);
+    const state = known ?? well(now);
+    state.touchedAt = now;
+    const before = state.circuit;
+    const wasFailing = state.failingSince !== undefined;
+    const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
     const shutForMs = Math.max(circuitMs, holdsBackEndpoint(outcome) ?? 0);
     state.circuit = circuit;
-    state.isProbing = false;
+    if (isProbe) state.isProbing = false;
     if (isSuccess) state.failingSince = undefined;
     else if (circuit.isOpen) state.failingSince ??= now;
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
     if (isSuccess) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
     const isFailing = state.failingSince !== undefined;
-    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || before.isFailing !== isFailing) {
-      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before.isOpen);
+    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasFailing !== isFailing) {
+      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before);
     }
     return now - (state.failingSince ?? now) > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }
 
-  #save(webhookId: WebhookId, state: State, change: CircuitChange, wasOpen: boolean): void {
+  #save(webhookId: WebhookId, state: State, change: CircuitChange, before: Circuit): void {
     const { observe, save } = this.#options;
     const { circuit, shutForMs } = change;
-    if (circuit.isOpen) {
+    if (circuit.openings > before.openings) {
       observe("circuit.opened", { webhook_id: webhookId, for_ms: Math.round(shutForMs), failures: circuit.failures });
-    } else if (wasOpen) observe("circuit.closed", { webhook_id: webhookId });
+    } else if (before.isOpen && !circuit.isOpen) observe("circuit.closed", { webhook_id: webhookId });
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
     state.writes += 1;
     save(webhookId, change)
@@ -157,6 +178,11 @@ export class Circuits implements Service {
       .catch(() => {});
   }
 
+  #forgetIdle(): void {
+    const before = this.#options.clock.monotonic() - IDLE_MAX_MS;
+    for (const [webhookId, { touchedAt }] of this.#states) if (touchedAt < before) this.#states.delete(webhookId);
+  }
+
   async #flushSuccesses(): Promise<void> {
     const webhookIds = [...this.#succeeded];
     this.#succeeded = new Set();
@@ -166,4 +192,8 @@ export class Circuits implements Service {
   #report(task: string, error: unknown): void {
     this.#options.observe("housekeeping.failed", { task, error: describeError(error) });
   }
+}
+
+function well(now: number): State {
+  return { circuit: CLOSED, gateOpensAt: 0, isProbing: false, failingSince: undefined, writes: 0, touchedAt: now };
 }

@@ -2,7 +2,13 @@
 // when a change is announced.
 
 import type { WebhookId } from "../domain/ids.ts";
-import { WEBHOOK_CACHE_ENTRIES_MAX, WEBHOOK_CACHE_MS } from "../domain/limits.ts";
+import {
+  ATTEMPT_TIMEOUT_MS_MAX,
+  STREAM_MESSAGES_PER_SUBJECT_MAX,
+  WEBHOOK_CACHE_ENTRIES_MAX,
+  WEBHOOK_CACHE_MS,
+} from "../domain/limits.ts";
+import { PRIORITIES } from "../domain/priority.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
@@ -11,12 +17,19 @@ import { describeError } from "../observe/log.ts";
 import type { StoredCircuit } from "./circuits.ts";
 import type { Endpoint, Endpoints } from "./ports.ts";
 
-export type LoadedEndpoint = Endpoint & { stored: StoredCircuit };
+/** As it stands in the tables: `secrets` are encrypted. */
+export type StoredEndpoint = Omit<Endpoint, "secrets" | "unreadable"> & {
+  secrets: readonly Uint8Array[];
+  stored: StoredCircuit;
+};
+type LoadedEndpoint = Endpoint & { stored: StoredCircuit };
 
 export type EndpointCacheOptions = {
   clock: Clock;
   observe: Observe;
-  load(ids: readonly WebhookId[]): Promise<readonly LoadedEndpoint[]>;
+  load(ids: readonly WebhookId[]): Promise<readonly StoredEndpoint[]>;
+  /** Throws for a secret that cannot be read: with another key, or changed. */
+  decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
   circuits: { load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void };
   /** False: it was disabled already. */
@@ -29,19 +42,29 @@ const LOAD_BATCH_MAX = 500;
 const LOADS_IN_FLIGHT_MAX = 2;
 const LOADS_WAITING_MAX = 50_000;
 
+/** As long as a message may wait in a mailbox: behind full lanes, every request as slow as it may be. */
+const CANCELLATION_REMEMBERED_MS = PRIORITIES.length * STREAM_MESSAGES_PER_SUBJECT_MAX * ATTEMPT_TIMEOUT_MS_MAX;
+
 type Entry = { endpoint: Endpoint | undefined };
 
 export class EndpointCache implements Endpoints {
   readonly #options: EndpointCacheOptions;
   readonly #entries: TtlCache<WebhookId, Entry>;
+  /** What of a webhook was pending before then is cancelled. The table forgets the mark once the rows say so themselves. */
+  readonly #cancelled: TtlCache<WebhookId, number>;
   readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
-  /** What is loading while a change is announced may be from before it: it serves the one who asked, and is not kept. */
-  #changes = 0;
+  /** Loads under way that are up to date. When a change of the webhook is announced its load serves who asked, and is not kept. */
+  readonly #underWay = new Map<WebhookId, Promise<Endpoint | undefined>>();
 
   constructor(options: EndpointCacheOptions) {
     this.#options = options;
     const { clock } = options;
     this.#entries = new TtlCache({ clock, ttlMs: WEBHOOK_CACHE_MS, entriesMax: WEBHOOK_CACHE_ENTRIES_MAX });
+    this.#cancelled = new TtlCache({
+      clock,
+      ttlMs: CANCELLATION_REMEMBERED_MS,
+      entriesMax: WEBHOOK_CACHE_ENTRIES_MAX,
+    });
     this.#loads = new Batcher({
       clock,
       sizeMax: () => LOAD_BATCH_MAX,
@@ -49,10 +72,11 @@ export class EndpointCache implements Endpoints {
       inFlightMax: LOADS_IN_FLIGHT_MAX,
       waitingMax: LOADS_WAITING_MAX,
       async run(ids) {
-        const loaded = new Map(
-          (await options.load([...new Set(ids)])).map((endpoint) => [endpoint.webhookId, endpoint]),
-        );
-        return ids.map((id) => loaded.get(id));
+        const stored = new Map((await options.load(ids)).map((endpoint) => [endpoint.webhookId, endpoint]));
+        return ids.map((id) => {
+          const endpoint = stored.get(id);
+          return endpoint === undefined ? undefined : withSecrets(endpoint, options.decrypt);
+        });
       },
     });
   }
@@ -71,12 +95,18 @@ export class EndpointCache implements Endpoints {
 
   /** A webhook was changed: the next attempt reads it anew. */
   forget(webhookId: WebhookId): void {
-    this.#changes += 1;
+    this.#underWay.delete(webhookId);
     this.#entries.delete(webhookId);
   }
 
+  /** Its rows that were pending before then are cancelled: their messages in mailboxes are never sent, enabled again or not. */
+  cancelled(webhookId: WebhookId, beforeMs: number): void {
+    this.#cancelled.set(webhookId, beforeMs);
+    this.forget(webhookId);
+  }
+
   shut(endpoint: Endpoint): void {
-    this.#changes += 1;
+    this.#underWay.delete(endpoint.webhookId);
     this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
   }
 
@@ -90,17 +120,44 @@ export class EndpointCache implements Endpoints {
     await this.#options.announceDisabled(endpoint, reason);
   }
 
-  async #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
-    const changesBefore = this.#changes;
+  #load(webhookId: WebhookId): Promise<Endpoint | undefined> {
+    const underWay = this.#underWay.get(webhookId);
+    if (underWay !== undefined) return underWay;
+    const load = this.#read(webhookId, () => this.#underWay.get(webhookId) === load);
+    this.#underWay.set(webhookId, load);
+    return load;
+  }
+
+  async #read(webhookId: WebhookId, isUpToDate: () => boolean): Promise<Endpoint | undefined> {
     const askedAt = this.#options.clock.monotonic();
-    const loaded = await this.#loads.add(webhookId);
-    if (this.#changes !== changesBefore) return loaded;
-    this.#entries.set(webhookId, { endpoint: loaded });
-    if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
-    return loaded;
+    try {
+      const loaded = this.#withCancellation(await this.#loads.add(webhookId));
+      if (!isUpToDate()) return loaded;
+      this.#entries.set(webhookId, { endpoint: loaded });
+      if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
+      return loaded;
+    } finally {
+      if (isUpToDate()) this.#underWay.delete(webhookId);
+    }
+  }
+
+  #withCancellation(loaded: LoadedEndpoint | undefined): LoadedEndpoint | undefined {
+    const before = loaded === undefined ? undefined : this.#cancelled.get(loaded.webhookId);
+    if (loaded === undefined || before === undefined) return loaded;
+    return { ...loaded, cancelBefore: Math.max(before, loaded.cancelBefore ?? before) };
   }
 
   #background(task: string, work: Promise<void>): void {
     work.catch((error: unknown) => this.#options.observe("housekeeping.failed", { task, error: describeError(error) }));
+  }
+}
+
+/** One that cannot be read is nobody else's trouble. */
+function withSecrets(endpoint: StoredEndpoint, decrypt: EndpointCacheOptions["decrypt"]): LoadedEndpoint {
+  try {
+    const secrets = endpoint.secrets.map((secret) => decrypt(secret, endpoint.webhookId));
+    return { ...endpoint, secrets, unreadable: null };
+  } catch (error) {
+    return { ...endpoint, secrets: [], unreadable: `secrets: ${describeError(error)}; check SECRETS_KEY` };
   }
 }

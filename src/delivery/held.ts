@@ -1,26 +1,40 @@
-// Everything in this worker's hands, by delivery: in mailboxes, in flight, or with a result that is not
+// Everything in this worker's hands, by delivery: waiting in mailboxes, in flight, or with a result that is not
 // recorded yet. While a message is here the server hears that it is being worked on, and refill leaves its row alone.
 
 import type { Message } from "../domain/delivery.ts";
 import type { DeliveryId, UserId } from "../domain/ids.ts";
-import { HELD_BYTES_MAX, HELD_MESSAGES_MAX, PROGRESS_INTERVAL_MS } from "../domain/limits.ts";
+import {
+  HELD_BYTES_MAX,
+  HELD_MESSAGES_MAX,
+  IN_FLIGHT_BYTES_MAX,
+  IN_FLIGHT_BYTES_OF_EACH,
+  PROGRESS_INTERVAL_MS,
+} from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
-import type { Held, StreamHandle, Tenure } from "./ports.ts";
+import type { Held, Stage, StreamHandle, Tenure } from "./ports.ts";
 
 /** What a message costs in memory besides its payload, roughly. */
 const OVERHEAD_BYTES = 1_024;
 /** Each message is reported once an interval; looking more often spreads the reports. */
 const LOOKS_PER_INTERVAL = 10;
 
+/** What is handed back at a time beyond what is too much, as a part of the bound: so the next message is not too much again. */
+const HAND_BACK_SHARE = 0.1;
+
+export type Measure = "count" | "bytes";
+type Amount = Record<Measure, number>;
+
+const WAITING_MAX: Amount = { count: HELD_MESSAGES_MAX, bytes: HELD_BYTES_MAX };
+
 export class HeldMessages implements Service {
   readonly name = "held-messages";
   readonly #clock: Clock;
   readonly #byDelivery = new Map<DeliveryId, Held>();
+  readonly #all = nothing();
   /** What each user has of it; users without anything are not in it. */
-  readonly #byUser = new Map<UserId, { count: number; bytes: number }>();
-  #bytes = 0;
+  readonly #byUser = new Map<UserId, Record<Stage, Amount>>();
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
@@ -32,16 +46,19 @@ export class HeldMessages implements Service {
   }
 
   get bytes(): number {
-    return this.#bytes;
+    return this.#all.in_flight.bytes + this.#notInFlight("bytes");
   }
 
-  /** More than a worker should hold: some of it goes back to the table, and nothing more is pulled meanwhile. */
+  /**
+   * More than a worker should hold: nothing more is pulled until what is handed back, or ended, has been recorded. What
+   * is in flight has bounds of its own and does not count: it ends when its receivers please.
+   */
   get isTooMuch(): boolean {
-    return this.count > HELD_MESSAGES_MAX || this.#bytes > HELD_BYTES_MAX;
+    return this.#notInFlight("count") > HELD_MESSAGES_MAX || this.#notInFlight("bytes") > HELD_BYTES_MAX;
   }
 
   get isBelowHalf(): boolean {
-    return this.count < HELD_MESSAGES_MAX / 2 && this.#bytes < HELD_BYTES_MAX / 2;
+    return this.#notInFlight("count") < HELD_MESSAGES_MAX / 2 && this.#notInFlight("bytes") < HELD_BYTES_MAX / 2;
   }
 
   /**
@@ -51,10 +68,30 @@ export class HeldMessages implements Service {
    */
   hasAppetite(userId: UserId): boolean {
     if (this.isBelowHalf) return true;
-    const own = this.#byUser.get(userId);
+    const own = this.#byUser.get(userId)?.waiting;
     if (own === undefined) return true;
     const parts = 2 * this.#byUser.size;
     return own.count < HELD_MESSAGES_MAX / parts && own.bytes < HELD_BYTES_MAX / parts;
+  }
+
+  /**
+   * Whether one more request of this user may hold its payload. A user may have as much in flight as is left for others
+   * (one alone half of the bound, three a quarter each) and a little in any case, whatever others have. Requests that may
+   * take long may have half as much, so that a user's slow endpoints leave room for its fast ones.
+   */
+  hasMemory(userId: UserId, isFast: boolean): boolean {
+    const share = Math.max(IN_FLIGHT_BYTES_OF_EACH, IN_FLIGHT_BYTES_MAX - this.#all.in_flight.bytes);
+    return (this.#byUser.get(userId)?.in_flight.bytes ?? 0) < (isFast ? share : share / 2);
+  }
+
+  /** How much of what waits should be handed back; 0: nothing. */
+  excess(measure: Measure): number {
+    const waiting = this.#all.waiting[measure];
+    return waiting > WAITING_MAX[measure] ? waiting - WAITING_MAX[measure] * (1 - HAND_BACK_SHARE) : 0;
+  }
+
+  waitingByUser(measure: Measure): Map<UserId, number> {
+    return new Map([...this.#byUser].map(([userId, { waiting }]) => [userId, waiting[measure]]));
   }
 
   has(deliveryId: DeliveryId): boolean {
@@ -66,28 +103,57 @@ export class HeldMessages implements Service {
   }
 
   add(message: Message, handle: StreamHandle, tenure: Tenure): Held {
-    const bytes = message.payload.length + OVERHEAD_BYTES;
-    const held: Held = { message, handle, tenure, bytes, workingAt: this.#clock.monotonic() };
+    const bytes = Buffer.byteLength(message.payload) + OVERHEAD_BYTES;
+    const held: Held = { message, handle, tenure, stage: "waiting", bytes, workingAt: this.#clock.monotonic() };
     this.#byDelivery.set(message.deliveryId, held);
-    this.#bytes += bytes;
-    const own = this.#byUser.get(message.userId);
-    if (own === undefined) this.#byUser.set(message.userId, { count: 1, bytes });
-    else {
-      own.count += 1;
-      own.bytes += bytes;
-    }
+    if (!this.#byUser.has(message.userId)) this.#byUser.set(message.userId, nothing());
+    this.#count(held, 1);
     return held;
   }
 
+  /** Its turn begins. */
+  begin(held: Held): void {
+    this.#moveOn(held, "in_flight", held.bytes);
+  }
+
+  /** Its turn is over. Nobody needs the payload any more: if it is to be sent again, the stream or the table brings it. */
+  end(held: Held): void {
+    held.message = { ...held.message, payload: "" };
+    this.#moveOn(held, "ended", OVERHEAD_BYTES);
+  }
+
   remove(held: Held): void {
-    if (this.#byDelivery.get(held.message.deliveryId) !== held) return;
+    if (!this.#isHere(held)) return;
     this.#byDelivery.delete(held.message.deliveryId);
-    this.#bytes -= held.bytes;
+    this.#count(held, -1);
     const own = this.#byUser.get(held.message.userId);
-    if (own === undefined) return;
-    own.count -= 1;
-    own.bytes -= held.bytes;
-    if (own.count === 0) this.#byUser.delete(held.message.userId);
+    if (own !== undefined && own.waiting.count + own.in_flight.count + own.ended.count === 0) {
+      this.#byUser.delete(held.message.userId);
+    }
+  }
+
+  #isHere(held: Held): boolean {
+    return this.#byDelivery.get(held.message.deliveryId) === held;
+  }
+
+  #notInFlight(measure: Measure): number {
+    return this.#all.waiting[measure] + this.#all.ended[measure];
+  }
+
+  #moveOn(held: Held, stage: Stage, bytes: number): void {
+    const isHere = this.#isHere(held);
+    if (isHere) this.#count(held, -1);
+    held.stage = stage;
+    held.bytes = bytes;
+    if (isHere) this.#count(held, 1);
+  }
+
+  #count({ message, stage, bytes }: Held, sign: 1 | -1): void {
+    for (const amounts of [this.#all, this.#byUser.get(message.userId)]) {
+      if (amounts === undefined) continue;
+      amounts[stage].count += sign;
+      amounts[stage].bytes += sign * bytes;
+    }
   }
 
   /** Those of one partition. */
@@ -116,4 +182,8 @@ export class HeldMessages implements Service {
       held.handle.working();
     }
   }
+}
+
+function nothing(): Record<Stage, Amount> {
+  return { waiting: { count: 0, bytes: 0 }, in_flight: { count: 0, bytes: 0 }, ended: { count: 0, bytes: 0 } };
 }

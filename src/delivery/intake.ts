@@ -5,7 +5,7 @@ import { Cell } from "../actor/cell.ts";
 import { Registry } from "../actor/registry.ts";
 import type { Message } from "../domain/delivery.ts";
 import type { UserId, WebhookId } from "../domain/ids.ts";
-import { ACTOR_IDLE_MS, HELD_MESSAGES_MAX, UNCHECKED_AGE_MS } from "../domain/limits.ts";
+import { ACTOR_IDLE_MS, UNCHECKED_AGE_MS } from "../domain/limits.ts";
 import { laneDepth } from "../domain/lane-depth.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
@@ -13,6 +13,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 import type { Attempts } from "./attempt.ts";
+import { longestTails, MEASURES } from "./hand-back.ts";
 import type { HeldMessages } from "./held.ts";
 import type { DeliveryLog, DeliveryState, Endpoints, Held, StreamHandle, Tenure } from "./ports.ts";
 import type { Turn } from "./settle.ts";
@@ -35,12 +36,16 @@ export type IntakeOptions = {
 /** A message whose row cannot be read just now, or whose actor crashed, comes again after this. */
 const TROUBLE_PAUSE_MS = 2_000;
 
+/** What is handed back is reported together: with large payloads there are dozens of rounds a second. */
+const HAND_BACK_REPORT_MS = 1_000;
+
 export class Intake {
   readonly actors: Registry<WebhookId, EndpointKey, Priority, Held>;
   readonly #options: IntakeOptions;
   /** Of partitions that are being given back. */
   readonly #parked = new Map<Partition, Held[]>();
-  #handBackAgainAt = 0;
+  /** Not reported yet. */
+  #handedBack = 0;
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -62,7 +67,6 @@ export class Intake {
     const held = all.add(message, handle, tenure);
     if (maySendUnchecked(held, clock.now())) this.#enqueue(held);
     else this.#check(held);
-    if (all.isTooMuch) this.#handBack();
   }
 
   /** How many messages of a lane should wait for its endpoint here, and how many do. Retries that are not due are elsewhere. */
@@ -116,6 +120,7 @@ export class Intake {
       return;
     }
     this.actors.ensure(webhookId, () => this.#createActor(held.message)).tell(priority, held);
+    this.#handBack();
   }
 
   #createActor({ webhookId, userId, partition }: Message): EndpointActor {
@@ -135,70 +140,23 @@ export class Intake {
     });
   }
 
-  /**
-   * Too much in hand: the users who have most in mailboxes give back to the table, down to a level that suffices; of each
-   * user the longest mailboxes, and of each of those the younger part.
-   */
+  /** Too much in hand: the users who have most waiting give the tails of their mailboxes back to the table. */
   #handBack(): void {
     const { held: all, attempts, observe, clock } = this.#options;
-    const now = clock.monotonic();
-    if (now < this.#handBackAgainAt) return;
-    this.#handBackAgainAt = now + HAND_BACK_PAUSE_MS;
-    const actorsOf = Map.groupBy(this.actors.cells(), ({ key }) => key.userId);
-    const waitingOf = new Map([...actorsOf].map(([userId, actors]) => [userId, waitingIn(actors)]));
-    const excess = Math.max(all.count - HELD_MESSAGES_MAX, 0) + Math.ceil(all.count * HAND_BACK_SHARE);
-    const level = levelThatFrees(excess, [...waitingOf.values()]);
-    let deliveries = 0;
-    for (const [userId, actors] of actorsOf) {
-      const surplus = (waitingOf.get(userId) ?? 0) - level;
-      if (surplus <= 0) continue;
-      for (const tail of longestTails(actors, surplus)) {
+    for (const measure of MEASURES) {
+      if (all.excess(measure) === 0) continue;
+      for (const tail of longestTails(all, measure, this.actors.cells())) {
         attempts.end(tail, { kind: "handed_back" });
-        deliveries += 1;
+        this.#handedBack += 1;
+        if (this.#handedBack > 1) continue;
+        clock.after(HAND_BACK_REPORT_MS, () => {
+          observe("deliveries.handed_back", { deliveries: this.#handedBack, reason: "too much in hand" });
+          this.#handedBack = 0;
+        });
       }
     }
-    observe("deliveries.handed_back", { deliveries, reason: "too much in hand" });
   }
 }
-
-function waitingIn(actors: readonly EndpointActor[]): number {
-  return actors.reduce((sum, { mailbox }) => sum + mailbox.size, 0);
-}
-
-/** The level to which the largest of `sizes` must be cut so that all that is cut off comes to `excess`. */
-export function levelThatFrees(excess: number, sizes: readonly number[]): number {
-  const largestFirst = sizes.toSorted((a, b) => b - a);
-  let sum = 0;
-  for (const [index, size] of largestFirst.entries()) {
-    sum += size;
-    const level = (sum - excess) / (index + 1);
-    if (level >= (largestFirst[index + 1] ?? 0)) return Math.max(0, Math.floor(level));
-  }
-  return 0;
-}
-
-/** Takes `count` messages out, from the longest mailboxes first, the youngest first, and always cut to the same level. */
-function longestTails(actors: readonly EndpointActor[], count: number): Held[] {
-  const level = levelThatFrees(
-    count,
-    actors.map(({ mailbox }) => mailbox.size),
-  );
-  const tails: Held[] = [];
-  for (const { mailbox } of actors) {
-    while (mailbox.size > level && tails.length < count) {
-      const tail = mailbox.popTail();
-      if (tail === undefined) break;
-      tails.push(tail);
-    }
-  }
-  return tails;
-}
-
-/** What is handed back counts as held until it is recorded: no second round before that can have happened. */
-const HAND_BACK_PAUSE_MS = 250;
-
-/** So much more than the excess is handed back that the bound is not met again by the next message. */
-const HAND_BACK_SHARE = 0.1;
 
 /**
  * Who may be sent unchecked: the first delivery of a message that the API published, young, and published during this

@@ -41,6 +41,8 @@ export type Endpoint = {
   isActive: boolean;
   /** Live signing secrets in plain, newest first. */
   secrets: readonly string[];
+  /** Why its secrets cannot be read, so that nothing can be sent; null: they can. */
+  unreadable: string | null;
   /** Milliseconds since the epoch; null: nothing is to be cancelled. */
   cancelBefore: number | null;
 };
@@ -96,12 +98,16 @@ export interface DeliveryLog {
   check(deliveryId: DeliveryId): Promise<DeliveryState | undefined>;
 }
 
-/** A message in this worker's hands: from its arrival until it is answered for. */
+/** `waiting`: for a check of its row or for its turn. `ended`: its turn is over, and what came of it is being recorded. */
+export type Stage = "waiting" | "in_flight" | "ended";
+
+/** A message in this worker's hands: from its arrival until it is answered for. HeldMessages alone moves it on. */
 export type Held = {
   message: Message;
   handle: StreamHandle;
   readonly tenure: Tenure;
-  readonly bytes: number;
+  stage: Stage;
+  bytes: number;
   /** Monotonic milliseconds of the last sign of life to the server. */
   workingAt: number;
 };

@@ -14,6 +14,8 @@ export type DispatcherOptions<Key, Lane extends string> = {
   slots: number;
   /** False: nothing may start just now; poke() when that changes. */
   mayStart: () => boolean;
+  /** Whether there is memory for one more request of this user; asked again when a request has ended. */
+  hasMemory: (user: string, isFast: boolean) => boolean;
 };
 
 export class Dispatcher<Key, Lane extends string, Message> {
@@ -21,7 +23,11 @@ export class Dispatcher<Key, Lane extends string, Message> {
   readonly #lanes: readonly Lane[];
   readonly #queue: FairQueue<Lane, Cell<Key, Lane, Message>>;
   readonly #slots: Slots;
-  /** Actors whose next request must wait until others of their user, or other slow ones, have ended; by user. */
+  /**
+   * Actors whose next request must wait until others of their user, or other slow ones, have ended; by user. Fast ones
+   * wait for memory only, and stand apart so that they wait behind no slow one.
+   */
+  readonly #waitingFast = new Map<string, Set<Cell<Key, Lane, Message>>>();
   readonly #waiting = new Map<string, Set<Cell<Key, Lane, Message>>>();
   #isPoked = false;
 
@@ -40,12 +46,13 @@ export class Dispatcher<Key, Lane extends string, Message> {
   /** `actor` has messages and could handle one. */
   ready(actor: Cell<Key, Lane, Message>): void {
     const user = this.#options.userOf(actor.key);
-    const waiting = this.#waiting.get(user);
-    if (waiting?.has(actor) === true) {
+    for (const waitingByUser of [this.#waitingFast, this.#waiting]) {
+      const waiting = waitingByUser.get(user);
+      if (waiting?.has(actor) !== true) continue;
       // A step of its own may have ended since, and shown that it is fast: then it waits behind nobody.
-      if (!this.#slots.mayBegin(user, paceOf(actor.lastStepMs))) return;
+      if (!this.#mayBegin(user, paceOf(actor.lastStepMs))) return;
       waiting.delete(actor);
-      if (waiting.size === 0) this.#waiting.delete(user);
+      if (waiting.size === 0) waitingByUser.delete(user);
     }
     for (const lane of this.#lanes) if (actor.mailbox.has(lane)) this.#queue.add(lane, actor);
     this.poke();
@@ -75,10 +82,11 @@ export class Dispatcher<Key, Lane extends string, Message> {
   #serve(actor: Cell<Key, Lane, Message>, lane: Lane): void {
     const user = this.#options.userOf(actor.key);
     const pace = paceOf(actor.lastStepMs);
-    if (!this.#slots.mayBegin(user, pace)) {
+    if (!this.#mayBegin(user, pace)) {
       this.#withdraw(actor);
-      const waiting = this.#waiting.get(user);
-      if (waiting === undefined) this.#waiting.set(user, new Set([actor]));
+      const waitingByUser = pace === "fast" ? this.#waitingFast : this.#waiting;
+      const waiting = waitingByUser.get(user);
+      if (waiting === undefined) waitingByUser.set(user, new Set([actor]));
       else waiting.add(actor);
       return;
     }
@@ -95,22 +103,28 @@ export class Dispatcher<Key, Lane extends string, Message> {
   }
 
   #placeIsFree(): void {
-    if (this.#waiting.size > 0) this.#admitWaiting();
+    for (const waitingByUser of [this.#waitingFast, this.#waiting]) {
+      if (waitingByUser.size > 0) this.#admit(waitingByUser);
+    }
     this.poke();
   }
 
   /** Those who wait and may begin now ask for turns again. */
-  #admitWaiting(): void {
-    for (const [user, waiting] of this.#waiting) {
+  #admit(waitingByUser: Map<string, Set<Cell<Key, Lane, Message>>>): void {
+    for (const [user, waiting] of waitingByUser) {
       for (const actor of waiting) {
-        if (!this.#slots.mayBegin(user, paceOf(actor.lastStepMs))) break;
+        if (!this.#mayBegin(user, paceOf(actor.lastStepMs))) break;
         waiting.delete(actor);
         if (actor.mailbox.size === 0 || !actor.hasCapacity) continue;
         this.ready(actor);
         if (this.#slots.isFull) break;
       }
-      if (waiting.size === 0) this.#waiting.delete(user);
+      if (waiting.size === 0) waitingByUser.delete(user);
     }
+  }
+
+  #mayBegin(user: string, pace: Pace): boolean {
+    return this.#slots.mayBegin(user, pace) && this.#options.hasMemory(user, pace === "fast");
   }
 
   #withdraw(actor: Cell<Key, Lane, Message>): void {

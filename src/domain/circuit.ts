@@ -5,6 +5,7 @@
 //                                    ▲                             │
 //                                    └── the probe fails: the next time is twice as long, up to 5 min ──┘
 //
+// Requests that were under way when it opened change nothing by failing: they say no more than those that opened it.
 // "Half-open" is an open circuit whose gate has opened: no event marks it, so nothing needs to be stored for it.
 
 import type { Outcome } from "./outcome.ts";
@@ -43,9 +44,14 @@ export function countsAgainstCircuit(outcome: Outcome): boolean {
   }
 }
 
-/** The circuit after an attempt, and for how long its gate is shut from now on (0: not at all). */
-export function afterOutcome(before: Circuit, outcome: Outcome): { circuit: Circuit; shutForMs: number } {
+/** The circuit after an attempt, and for how long its gate is shut from now on (0: not because of this). */
+export function afterOutcome(
+  before: Circuit,
+  outcome: Outcome,
+  isProbe: boolean,
+): { circuit: Circuit; shutForMs: number } {
   if (!countsAgainstCircuit(outcome)) return { circuit: CLOSED, shutForMs: 0 };
+  if (before.isOpen && !isProbe) return { circuit: before, shutForMs: 0 };
   const failures = before.failures + 1;
   if (!before.isOpen && failures < FAILURES_TO_OPEN) return { circuit: { ...before, failures }, shutForMs: 0 };
   const shutForMs = Math.min(OPEN_MIN_MS * 2 ** before.openings, OPEN_MAX_MS);

@@ -38,21 +38,25 @@ export const SWEEP_INTERVAL_MS = 1_000;
 /** Refill lets as much of a lane wait in a worker as its endpoint serves in this time: a few sweeps' worth. */
 export const REFILL_AHEAD_MS = 4_000;
 
-/** Rows that one transaction of a mass change (cancel, expiry) touches: longer ones hold others up for seconds. */
+/** Rows that one transaction of a mass change (a cancellation, the end of an epoch) touches: longer ones hold others up for seconds. */
 export const MASS_CHANGE_ROWS_MAX = 1_000;
 
 /** Results of attempts that may wait for Postgres in one worker; at this many no request starts. */
 export const RESULTS_WAITING_MAX = 2_000;
 export const RESULTS_BATCH_MAX = 500;
 
-/** Messages and bytes that one worker holds; above, the users with most hand the tails of their mailboxes back. */
+/** Messages and bytes that wait in one worker; above, the users with most hand the tails of their mailboxes back. */
 export const HELD_MESSAGES_MAX = 20_000;
 export const HELD_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Bytes of its requests under way, which cannot be handed back; and what each user may have of them in any case. */
+export const IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
+export const IN_FLIGHT_BYTES_OF_EACH = 512 * 1024;
 
 /** Publishes without an answer yet, per process. */
 export const PUBLISHES_OUTSTANDING_MAX = 4_096;
 
-/** Requests that one worker has under way (WORKER_CONCURRENCY's default). */
+/** Slots of one worker (WORKER_CONCURRENCY's default): requests in their first 250 ms. Older ones count elsewhere. */
 export const WORKER_CONCURRENCY_DEFAULT = 256;
 
 /** Client-side deadlines of statements. */

@@ -62,6 +62,8 @@ export type Catalogue = {
   "deliveries.handed_back": { deliveries: number; reason: string };
   "message.unreadable": { seq: number; subject: string; error: string };
   "webhook.disabled": { webhook_id: string; reason: string };
+  /** Nothing can be sent to it just now; said once a minute. */
+  "endpoint.unreadable": { webhook_id: string; error: string };
   "circuit.opened": { webhook_id: string; for_ms: number; failures: number };
   "circuit.closed": { webhook_id: string };
   "endpoint.held_back": { webhook_id: string; for_ms: number };
@@ -96,6 +98,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "stream.unavailable": "warn",
   "postgres.unavailable": "warn",
   "message.unreadable": "error",
+  "endpoint.unreadable": "error",
   "actor.crashed": "error",
   "record.failed": "warn",
   "housekeeping.failed": "warn",

@@ -28,6 +28,8 @@ export type TableKeeperOptions = {
   observe: Observe;
   isHeld: (deliveryId: DeliveryId) => boolean;
   heldIn: (partition: Partition) => DeliveryId[];
+  /** A webhook's rows are cancelled, and the mark for it is about to go: what is in hand must not need it any more. */
+  onCancelled: (webhookId: WebhookId, beforeMs: number) => void;
 };
 
 type Owned = {
@@ -125,14 +127,15 @@ export class TableKeeper implements Service {
   }
 
   async #cancelChunk(cancellation: Cancellation): Promise<boolean> {
-    const { database, observe } = this.#options;
-    const { webhookId, partition } = cancellation;
+    const { database, observe, onCancelled } = this.#options;
+    const { webhookId, partition, beforeMs } = cancellation;
     const cancelled = this.#owned.get(partition)?.cancelled;
     if (cancelled === undefined || !this.#isOwned(partition)) return false;
     const chunk = await database.run(() => cancelPending(database.sql, cancellation));
     const deliveries = (cancelled.get(webhookId) ?? 0) + chunk;
     if (deliveries > 0) cancelled.set(webhookId, deliveries);
     if (chunk > 0 || !this.#isOwned(partition)) return chunk > 0;
+    onCancelled(webhookId, beforeMs);
     await database.run(() => clearCancellation(database.sql, cancellation));
     cancelled.delete(webhookId);
     if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: webhookId, deliveries });

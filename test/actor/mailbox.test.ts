@@ -37,6 +37,9 @@ describe("Mailbox", () => {
             const from = LANES.find((each) => model[each].length > 0 && model[each].at(-1) === tail);
             if (from !== undefined) model[from].pop();
           }
+          expect(mailbox.messages().toSorted((a, b) => a - b)).toEqual(
+            [...model.high, ...model.low].toSorted((a, b) => a - b),
+          );
           expect(mailbox.size).toBe(model.high.length + model.low.length);
           for (const each of LANES) expect(mailbox.has(each)).toBe(model[each].length > 0);
           expect(mailbox.lanes().toSorted()).toEqual(LANES.filter((each) => model[each].length > 0));

@@ -28,7 +28,7 @@ function started() {
     noteSuccesses: async () => {},
   });
   const fail = (times: number) => {
-    for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500));
+    for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500), false);
   };
   const load = (stored: StoredCircuit, askedAt = clock.monotonic()) => circuits.load(webhook, stored, askedAt);
   return { clock, circuits, saved, fail, load };
@@ -40,7 +40,7 @@ describe("a gate", () => {
   test("is open for an endpoint of which nothing is known, and writes nothing while all is well", () => {
     const { circuits, saved } = started();
     expect(circuits.ask(webhook)).toBe("open");
-    circuits.tell(webhook, answered(200));
+    circuits.tell(webhook, answered(200), false);
     expect(saved).toEqual([]);
   });
 
@@ -54,14 +54,14 @@ describe("a gate", () => {
     expect(circuits.ask(webhook)).toBe("shut");
     circuits.withdrawProbe(webhook);
     expect(circuits.ask(webhook)).toBe("probe");
-    circuits.tell(webhook, answered(200));
+    circuits.tell(webhook, answered(200), true);
     expect(circuits.ask(webhook)).toBe("open");
     expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 0, isFailing: false });
   });
 
   test("is shut for the time that a 429 names, though the circuit stays closed", () => {
     const { clock, circuits, saved } = started();
-    circuits.tell(webhook, answered(429, 7_000));
+    circuits.tell(webhook, answered(429, 7_000), false);
     expect(circuits.ask(webhook)).toBe("shut");
     expect(saved).toHaveLength(1);
     clock.advance(7_000);
@@ -78,7 +78,7 @@ describe("a gate", () => {
     expect(circuits.ask(webhook)).toBe("shut");
     clock.advance(500);
     expect(circuits.ask(webhook)).toBe("probe");
-    circuits.tell(webhook, answered(500));
+    circuits.tell(webhook, answered(500), true);
     clock.advance(7_999);
     expect(circuits.ask(webhook)).toBe("shut");
     clock.advance(1);
@@ -118,8 +118,61 @@ describe("a gate", () => {
     const { clock, circuits, fail } = started();
     fail(5);
     clock.advance(ENDPOINT_FAILING_MAX_MS);
-    expect(circuits.tell(webhook, answered(500))).toBeUndefined();
+    expect(circuits.tell(webhook, answered(500), true)).toBeUndefined();
     clock.advance(1);
-    expect(circuits.tell(webhook, answered(500))).toBe("hopeless");
+    expect(circuits.tell(webhook, answered(500), true)).toBe("hopeless");
   });
+});
+
+describe("requests that were under way when the circuit opened", () => {
+  test("shut the gate no longer by failing, however many they are, and write nothing", () => {
+    const { clock, circuits, saved, fail } = started();
+    fail(100);
+    expect(saved).toHaveLength(1);
+    clock.advance(1_000);
+    expect(circuits.ask(webhook)).toBe("probe");
+  });
+
+  test("do not let a second probe begin beside the one under way", () => {
+    const { clock, circuits, fail } = started();
+    fail(5);
+    clock.advance(1_000);
+    expect(circuits.ask(webhook)).toBe("probe");
+    fail(3);
+    expect(circuits.ask(webhook)).toBe("shut");
+    circuits.tell(webhook, answered(500), true);
+    clock.advance(1_999);
+    expect(circuits.ask(webhook)).toBe("shut");
+    clock.advance(1);
+    expect(circuits.ask(webhook)).toBe("probe");
+  });
+
+  test("close it by a success", () => {
+    const { circuits, saved, fail } = started();
+    fail(5);
+    circuits.tell(webhook, answered(200), false);
+    expect(circuits.ask(webhook)).toBe("open");
+    expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 0, isFailing: false });
+  });
+
+  test("still hold the endpoint back for as long as a 429 of theirs says", () => {
+    const { clock, circuits, fail } = started();
+    fail(5);
+    circuits.tell(webhook, answered(429, 7_000), false);
+    clock.advance(6_999);
+    expect(circuits.ask(webhook)).toBe("shut");
+    clock.advance(1);
+    expect(circuits.ask(webhook)).toBe("probe");
+  });
+});
+
+test("of endpoints without an attempt for two days, such as deleted ones, nothing is remembered", async () => {
+  const { clock, circuits, fail } = started();
+  await circuits.start();
+  fail(3);
+  clock.advance(2 * 86_400_000);
+  expect(circuits.size).toBe(1);
+  clock.advance(120_000);
+  expect(circuits.size).toBe(0);
+  await circuits.stop();
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { HeldMessages } from "../../src/delivery/held.ts";
-import { levelThatFrees } from "../../src/delivery/intake.ts";
+import { levelThatFrees } from "../../src/delivery/hand-back.ts";
 import type { Held, StreamHandle, Tenure } from "../../src/delivery/ports.ts";
 import type { DeliveryId, UserId } from "../../src/domain/ids.ts";
 import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from "../../src/domain/limits.ts";
@@ -49,6 +49,62 @@ describe("appetite", () => {
     expect(held.hasAppetite(user("large"))).toBe(true);
     expect(held.count).toBe(10);
   });
+});
+
+describe("what is in flight", () => {
+  const large = "x".repeat(HELD_BYTES_MAX / 64);
+
+  test("does not count as too much, and leaves room for what waits", () => {
+    const { held, all } = holding({ hog: 64 }, large);
+    expect(held.isTooMuch).toBe(true);
+    for (const one of all) held.begin(one);
+    expect(held.isTooMuch).toBe(false);
+    expect(held.hasAppetite(user("hog"))).toBe(true);
+    expect(held.bytes).toBeGreaterThan(HELD_BYTES_MAX);
+  });
+
+  test("of one user leaves memory for others, and of its slow endpoints for its fast ones", () => {
+    const { held, all } = holding({ hog: 64 }, large);
+    const [one, ...others] = all;
+    let slow = 0;
+    for (; held.hasMemory(user("hog"), false); slow += 1) held.begin(others[slow] as Held);
+    expect(slow).toBe(22);
+    let fast = 0;
+    for (; held.hasMemory(user("hog"), true); fast += 1) held.begin(others[slow + fast] as Held);
+    expect(slow + fast).toBe(32);
+    expect(held.hasMemory(user("small"), false)).toBe(true);
+    held.remove(others[0] as Held);
+    expect(held.hasMemory(user("hog"), true)).toBe(true);
+    held.begin(one as Held);
+    expect(held.hasMemory(user("hog"), true)).toBe(false);
+  });
+
+  test("of any number of users stays near the bound, and a newcomer may always begin one", () => {
+    const hogs = Object.fromEntries(Array.from({ length: 50 }, (_, n) => [`hog ${n}`, 64]));
+    const { held, all } = holding(hogs, large);
+    for (const one of all) if (held.hasMemory(one.message.userId, true)) held.begin(one);
+    const inFlight = all.filter(({ stage }) => stage === "in_flight");
+    expect(new Set(inFlight.map(({ message }) => message.userId)).size).toBe(50);
+    expect(inFlight.length).toBeLessThan(64 + 50);
+    expect(held.hasMemory(user("newcomer"), false)).toBe(true);
+  });
+});
+
+test("a turn's end frees the payload, and what waits for its record still counts as one", () => {
+  const { held, all } = holding({ user: 1 }, "x".repeat(100_000));
+  held.begin(all[0] as Held);
+  held.end(all[0] as Held);
+  expect(all[0]?.message.payload).toBe("");
+  expect(held.bytes).toBeLessThan(2_000);
+  expect(held.count).toBe(1);
+  held.remove(all[0] as Held);
+  expect(held.bytes).toBe(0);
+  expect(held.count).toBe(0);
+});
+
+test("memory is counted in bytes, whatever the characters", () => {
+  const { held } = holding({ user: 1 }, "é".repeat(100_000));
+  expect(held.bytes).toBeGreaterThan(200_000);
 });
 
 test("the level to which the largest are cut frees the excess, takes from nobody below it, and no more than need be", () => {

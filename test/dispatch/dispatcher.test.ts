@@ -16,12 +16,14 @@ function worker(slots: number, concurrency = 1) {
   const underWay: { message: Message; end: () => void }[] = [];
   const started: Message[] = [];
   let isOpen = true;
+  const withoutMemory = new Set<string>();
   const dispatcher = new Dispatcher<Key, Priority, Message>({
     clock,
     userOf: ({ user }) => user,
     weights: PRIORITY_WEIGHTS,
     slots,
     mayStart: () => isOpen,
+    hasMemory: (user, isFast) => !withoutMemory.has(`${user} ${isFast ? "fast" : "slow"}`),
   });
   const tell = (user: string, endpoint: string, lane: Priority) => {
     let cell = cells.get(endpoint);
@@ -50,7 +52,8 @@ function worker(slots: number, concurrency = 1) {
     for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
     clock.advance(0);
   };
-  return { clock, dispatcher, cells, underWay, started, tell, endOne, open: (isNow: boolean) => (isOpen = isNow) };
+  const open = (isNow: boolean) => (isOpen = isNow);
+  return { clock, dispatcher, cells, underWay, started, tell, endOne, open, withoutMemory };
 }
 
 describe("Dispatcher", () => {
@@ -72,6 +75,24 @@ describe("Dispatcher", () => {
     dispatcher.poke();
     clock.advance(0);
     expect(underWay).toHaveLength(1);
+  });
+
+  test("a user without memory for more waits for the end of a request, its fast endpoints behind none of its slow ones", async () => {
+    const { underWay, tell, endOne, withoutMemory, started } = worker(8);
+    tell("hog", "quick", "high");
+    await endOne();
+    for (const pace of ["fast", "slow"]) withoutMemory.add(`hog ${pace}`);
+    tell("hog", "new", "high");
+    tell("hog", "quick", "high");
+    tell("small", "other", "high");
+    tell("small", "another", "high");
+    expect(underWay.map(({ message }) => message.endpoint)).toEqual(["other", "another"]);
+    withoutMemory.delete("hog fast");
+    await endOne();
+    expect(underWay.map(({ message }) => message.endpoint)).toEqual(["another", "quick"]);
+    withoutMemory.clear();
+    await endOne();
+    expect(started.at(-1)?.endpoint).toBe("new");
   });
 
   test("one slow endpoint with a long mailbox leaves the slots to the others", async () => {

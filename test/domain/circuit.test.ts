@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import {
   afterOutcome,
   type Circuit,
@@ -22,8 +23,9 @@ const failedAt = (stage: FailureStage, statusCode?: number): Outcome => ({
   answer: statusCode === undefined ? null : { statusCode, responseBody: null, retryAfterMs: null },
   latencyMs: 1,
 });
+/** One after the other: each that begins while the circuit is open is a probe. */
 const after = (circuit: Circuit, ...outcomes: Outcome[]): Circuit =>
-  outcomes.reduce((before, outcome) => afterOutcome(before, outcome).circuit, circuit);
+  outcomes.reduce((before, outcome) => afterOutcome(before, outcome, before.isOpen).circuit, circuit);
 const inARow = (count: number): Outcome[] => Array.from({ length: count }, () => failedAt("response", 500));
 
 describe("what counts against a circuit", () => {
@@ -57,7 +59,7 @@ describe("a circuit", () => {
     let circuit = after(CLOSED, ...inARow(FAILURES_TO_OPEN - 1));
     const times: number[] = [];
     for (let opening = 0; opening < 12; opening += 1) {
-      const { circuit: next, shutForMs } = afterOutcome(circuit, failedAt("timeout"));
+      const { circuit: next, shutForMs } = afterOutcome(circuit, failedAt("timeout"), circuit.isOpen);
       times.push(shutForMs);
       circuit = next;
     }
@@ -69,5 +71,28 @@ describe("a circuit", () => {
     const open = after(CLOSED, ...inARow(FAILURES_TO_OPEN + 3));
     expect(after(open, accepted)).toEqual(CLOSED);
     expect(after(open, failedAt("response", 404))).toEqual(CLOSED);
+  });
+
+  test("is opened once by any number of requests that fail together, each for the shortest time", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: FAILURES_TO_OPEN, max: 100 }), fc.nat({ max: 20 }), (together, probes) => {
+        let circuit = CLOSED;
+        let shutForMs = 0;
+        const fail = (isProbe: boolean) => {
+          const next = afterOutcome(circuit, failedAt("timeout"), isProbe);
+          circuit = next.circuit;
+          shutForMs = Math.max(shutForMs, next.shutForMs);
+        };
+        for (let request = 0; request < together; request += 1) fail(false);
+        expect(circuit).toMatchObject({ isOpen: true, openings: 1 });
+        expect(shutForMs).toBe(OPEN_MIN_MS);
+        for (let probe = 0; probe < probes; probe += 1) {
+          fail(true);
+          fail(false);
+        }
+        expect(circuit.openings).toBe(1 + probes);
+        expect(shutForMs).toBe(Math.min(OPEN_MIN_MS * 2 ** probes, OPEN_MAX_MS));
+      }),
+    );
   });
 });

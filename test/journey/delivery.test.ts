@@ -1,6 +1,7 @@
 // What happens to a delivery, seen from outside: over HTTP on one side, as a receiver on the other.
 
 import { afterAll, beforeAll, describe, expect, test, setDefaultTimeout } from "bun:test";
+import postgres from "postgres";
 import { type Receiver, slow, startReceiver, status } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
 
@@ -165,6 +166,34 @@ describe("a webhook that is switched off or deleted", () => {
     },
     10_000,
   );
+});
+
+describe("a webhook that is switched on again", () => {
+  test.concurrent("gets nothing of what was cancelled, though it waited in a worker all the while", async () => {
+    const account = await fairpost.account();
+    let release = () => {};
+    const released = new Promise<void>((resolve) => (release = resolve));
+    const url = receiver.at("/on-again", (_, count) => (count > 1 ? status(200) : released.then(() => status(200))));
+    const webhook = await account.webhook(url);
+    const first = await account.event("order.paid");
+    for (let event = 0; event < 3; event += 1) await account.event("order.paid");
+    await patiently(() => expect(receiver.of("/on-again")).toHaveLength(1));
+    await account.call("PATCH", `/webhooks/${webhook.id}`, { is_active: false });
+    const sql = postgres(fairpost.database.url, { max: 1 });
+    await patiently(async () => {
+      expect(await account.deliveries(`webhook_id=${webhook.id}&status=cancelled`)).toHaveLength(4);
+      // Nothing in the table says so any more.
+      expect(
+        await sql`SELECT 1 FROM endpoints WHERE webhook_id = ${webhook.id} AND cancel_before IS NULL`,
+      ).toHaveLength(1);
+    });
+    await sql.end();
+    await account.call("PATCH", `/webhooks/${webhook.id}`, { is_active: true });
+    const last = await account.event("order.paid");
+    release();
+    await patiently(() => expect(receiver.eventIds("/on-again")).toContain(last.id));
+    expect(receiver.eventIds("/on-again")).toEqual([first.id, last.id]);
+  });
 });
 
 describe("a payload", () => {

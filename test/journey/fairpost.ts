@@ -69,14 +69,20 @@ export class Fairpost {
   /** With an api and a worker in this process. */
   static async start(env: Record<string, string> = {}): Promise<Fairpost> {
     const fairpost = await Fairpost.onServers(env);
-    await fairpost.begin(createApi(readConfig(fairpost.#env, "api")));
-    await fairpost.begin(createWorker(readConfig(fairpost.#env, "worker")));
+    await fairpost.begin(fairpost.create("api"));
+    await fairpost.begin(fairpost.create("worker"));
     await fairpost.ready();
     return fairpost;
   }
 
   get url(): string {
     return `http://127.0.0.1:${this.#env["PORT"]}`;
+  }
+
+  /** A role for this process; `env` changes its settings. */
+  create(role: "api" | "worker", env: Record<string, string> = {}): Service {
+    const config = readConfig({ ...this.#env, ...env }, role);
+    return role === "api" ? createApi(config) : createWorker(config);
   }
 
   async begin(service: Service): Promise<void> {

@@ -47,6 +47,7 @@ beforeEach(async () => {
     observe: (name, fields) => void said.push({ name, fields }),
     isHeld: (id) => held.has(id),
     heldIn: () => [...held],
+    onCancelled: () => {},
   });
   await keeper.start();
 });

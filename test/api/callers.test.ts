@@ -1,0 +1,52 @@
+// Users in memory, against changes of theirs and of others.
+
+import { expect, test } from "bun:test";
+import { Callers } from "../../src/api/callers.ts";
+import type { Database } from "../../src/db/database.ts";
+import type { UserId } from "../../src/domain/ids.ts";
+import { ManualClock } from "../../src/lib/clock.ts";
+
+const ours = "ours" as UserId;
+const other = "other" as UserId;
+
+/** Queries wait until the test answers them. */
+function callers() {
+  const clock = new ManualClock();
+  const queries: ((email: string) => Promise<void>)[] = [];
+  const run = () =>
+    new Promise((resolve) =>
+      queries.push(async (email) => {
+        resolve([{ id: ours, email }]);
+        for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+      }),
+    );
+  return { clock, queries, made: new Callers({ clock, db: { run } as unknown as Database }) };
+}
+
+async function refreshing() {
+  const { clock, queries, made } = callers();
+  const first = made.userOf(ours);
+  await queries[0]?.("old@example.com");
+  expect(await first).toMatchObject({ email: "old@example.com" });
+  clock.advance(600);
+  expect(await made.userOf(ours)).toMatchObject({ email: "old@example.com" });
+  expect(queries).toHaveLength(2);
+  return { queries, made };
+}
+
+test("a user who is being read anew is kept although others change meanwhile", async () => {
+  const { queries, made } = await refreshing();
+  made.forget(other);
+  await queries[1]?.("new@example.com");
+  expect(await made.userOf(ours)).toMatchObject({ email: "new@example.com" });
+  expect(queries).toHaveLength(2);
+});
+
+test("what is being read of a user who changes meanwhile is not kept", async () => {
+  const { queries, made } = await refreshing();
+  made.forget(ours);
+  await queries[1]?.("stale@example.com");
+  const after = made.userOf(ours);
+  await queries[2]?.("new@example.com");
+  expect(await after).toMatchObject({ email: "new@example.com" });
+});
