@@ -22,6 +22,11 @@ export async function jsonBody({ request }: WithRequest): Promise<unknown> {
   return value;
 }
 
+/** The same, for a body that may be left out: then it is an empty object. */
+export async function optionalJsonBody({ request }: WithRequest): Promise<unknown> {
+  return (await jsonBody({ request })) ?? {};
+}
+
 /** A route's `parse` for a form. The first value of a field counts. */
 export async function formBody({ request }: WithRequest): Promise<Record<string, string>> {
   const form = new URLSearchParams(await readText(request));

@@ -2,6 +2,7 @@
 
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
+import { markRecovery } from "../db/recoveries.ts";
 import {
   deleteWebhook,
   findWebhook,
@@ -16,8 +17,8 @@ import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
 import { newWebhookSecret } from "../domain/webhook.ts";
 import { jsonText, RawJson } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
-import { jsonBody } from "./body.ts";
-import { fields, idParams, queryFlag } from "./fields.ts";
+import { jsonBody, optionalJsonBody } from "./body.ts";
+import { fields, idParams, instantOf, queryFlag, queryInstant } from "./fields.ts";
 import { EXAMPLE_ORIGIN } from "./openapi.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
@@ -179,6 +180,34 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
           answer: webhook,
           errors: ["not_found"],
           takes: "parameters",
+        }),
+      },
+    )
+    .post(
+      "/:id/recover",
+      async ({ caller, params, body, set }) => {
+        const id = params.id.toLowerCase() as WebhookId;
+        const since = instantOf("body.since", body.since) ?? new Date(0);
+        if (!(await markRecovery(db, caller.id, id, since))) throw notFound("webhook");
+        set.status = 202;
+        return webhookView(await getWebhook(deps, caller.id, id));
+      },
+      {
+        parse: optionalJsonBody,
+        params: idParams("webhook"),
+        body: fields(
+          { since: Type.Optional(queryInstant("Deliveries made since then; without it all that are kept.")) },
+          { example: { since: "2026-01-01T00:00:00Z" } },
+        ),
+        detail: operation({
+          id: "recover_webhook",
+          tag: "webhooks",
+          summary: "Try again what has failed",
+          description:
+            "The schedule of each failed delivery of this webhook starts anew within a second or two, in the lane `low`.",
+          answer: { ...webhook, status: 202 },
+          errors: ["not_found", "conflict"],
+          takes: "body",
         }),
       },
     )

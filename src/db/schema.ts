@@ -76,6 +76,8 @@ export const endpoints = pgTable("endpoints", {
     .notNull()
     .default(sql`'{}'`),
   cancelBefore: instant("cancel_before"),
+  recoverSince: instant("recover_since"),
+  recoverBefore: instant("recover_before"),
   failingSince: instant("failing_since"),
   lastSuccessAt: instant("last_success_at"),
 });

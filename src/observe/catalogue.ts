@@ -59,6 +59,7 @@ export type Catalogue = {
   "delivery.cancelled": { delivery_id: string; webhook_id: string; reason: string };
   "delivery.dropped": { delivery_id: string; reason: string };
   "deliveries.cancelled": { webhook_id: string; deliveries: number };
+  "deliveries.recovered": { webhook_id: string; deliveries: number };
   "deliveries.handed_back": { deliveries: number; reason: string };
   "message.unreadable": { seq: number; subject: string; error: string };
   "webhook.disabled": { webhook_id: string; reason: string };

@@ -1,9 +1,11 @@
 // Puts right what is wrong in the rows of the owned partitions: rows of a stream that is gone, rows whose message the
-// stream has lost, and rows of webhooks that were switched off or deleted. Always in chunks, and each of the three tasks on
-// its own: a mass cancellation takes hours at worst, and neither a new epoch nor a lost message waits for it.
+// stream has lost, rows of webhooks that were switched off or deleted, and failed ones that are to be tried again. Always in
+// chunks, and each of the tasks on its own: a mass cancellation takes hours at worst, and neither a new epoch nor a lost
+// message waits for it.
 
 import type { Database } from "../db/database.ts";
 import { type Cancellation, cancelPending, clearCancellation, listCancellations } from "../db/endpoints.ts";
+import { clearRecovery, listRecoveries, type Recovery, recoverFailed } from "../db/recoveries.ts";
 import { type InStreamRow, listOverdueInStream, returnMissing, returnOlderEpochs } from "../db/stream-state.ts";
 import type { Bookmark } from "../db/waiting.ts";
 import type { DeliveryId, WebhookId } from "../domain/ids.ts";
@@ -38,8 +40,9 @@ type Owned = {
   reconcileAt: number;
   /** How far the last reconciliation has come; undefined: to the end. */
   reconciledTo: Bookmark | undefined;
-  /** Deliveries that a cancellation under way has come to. */
+  /** Deliveries that a cancellation under way has come to, and a recovery. */
   cancelled: Map<WebhookId, number>;
+  recovered: Map<WebhookId, number>;
 };
 
 export class TableKeeper implements Service {
@@ -57,6 +60,7 @@ export class TableKeeper implements Service {
     this.#running = Promise.all([
       this.#keepForever("epoch", (partition) => this.#followEpoch(partition)),
       this.#keepForever("cancellations", (partition) => this.#cancel(partition)),
+      this.#keepForever("recoveries", (partition) => this.#recover(partition)),
       this.#keepForever("reconciliation", (partition) => this.#reconcile(partition)),
     ]);
     return Promise.resolve();
@@ -69,7 +73,13 @@ export class TableKeeper implements Service {
 
   own(partition: Partition): void {
     const reconcileAt = this.#options.clock.monotonic();
-    this.#owned.set(partition, { epoch: undefined, reconcileAt, reconciledTo: undefined, cancelled: new Map() });
+    this.#owned.set(partition, {
+      epoch: undefined,
+      reconcileAt,
+      reconciledTo: undefined,
+      cancelled: new Map(),
+      recovered: new Map(),
+    });
   }
 
   disown(partition: Partition): void {
@@ -139,6 +149,32 @@ export class TableKeeper implements Service {
     await database.run(() => clearCancellation(database.sql, cancellation));
     cancelled.delete(webhookId);
     if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: webhookId, deliveries });
+    return false;
+  }
+
+  /** One chunk of each recovery. */
+  async #recover(partition: Partition): Promise<boolean> {
+    const { database } = this.#options;
+    let hasMore = false;
+    for (const recovery of await database.run(() => listRecoveries(database.sql, partition))) {
+      const task = `recovery of ${recovery.webhookId}`;
+      if (await this.#try(task, () => this.#recoverChunk(recovery))) hasMore = true;
+    }
+    return hasMore;
+  }
+
+  async #recoverChunk(recovery: Recovery): Promise<boolean> {
+    const { database, observe } = this.#options;
+    const { webhookId, partition } = recovery;
+    const recovered = this.#owned.get(partition)?.recovered;
+    if (recovered === undefined) return false;
+    const chunk = await database.run(() => recoverFailed(database.sql, recovery));
+    const deliveries = (recovered.get(webhookId) ?? 0) + chunk;
+    if (deliveries > 0) recovered.set(webhookId, deliveries);
+    if (chunk > 0) return true;
+    await database.run(() => clearRecovery(database.sql, recovery));
+    recovered.delete(webhookId);
+    if (deliveries > 0) observe("deliveries.recovered", { webhook_id: webhookId, deliveries });
     return false;
   }
 

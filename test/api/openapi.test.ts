@@ -65,6 +65,7 @@ describe("/docs/json", () => {
         "POST /users/signup",
         "POST /webhooks",
         "POST /webhooks/test",
+        "POST /webhooks/{id}/recover",
         "POST /webhooks/{id}/rotate-secret",
         "POST /webhooks/{id}/test",
       ]

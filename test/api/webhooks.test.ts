@@ -126,6 +126,7 @@ describe("a webhook", () => {
       ["GET", "/secret"],
       ["POST", "/test"],
       ["POST", "/rotate-secret"],
+      ["POST", "/recover"],
     ] as const) {
       const body = method === "PATCH" ? {} : undefined;
       expect((await ada.call(method, `/webhooks/${id}${path}`, body)).status).toBe(404);
@@ -146,6 +147,21 @@ describe("a webhook", () => {
     for (let n = 0; n < 6; n += 1) await ada.call("POST", `/webhooks/${id}/rotate-secret`);
     expect((await lives()).map((row) => row["hours"] as number | null)).toEqual([24, 24, 24, 24, null]);
     expect((await (await api.account()).call("POST", `/webhooks/${id}/rotate-secret`)).status).toBe(404);
+  });
+
+  test("is marked for recovery, as far back as asked, and not while it is off", async () => {
+    const { id } = (await create()).json;
+    const recover = (body?: object) => ada.call("POST", `/webhooks/${id}/recover`, body);
+    const answer = await recover({ since: "2026-03-01T00:00:00Z" });
+    expect([answer.status, answer.json.id]).toEqual([202, id]);
+    expect(await endpointOf(id)).toMatchObject({ recover_since: new Date("2026-03-01T00:00:00Z") });
+    expect((await endpointOf(id))?.["recover_before"]).toBeDate();
+    expect((await recover()).status).toBe(202);
+    await recover({ since: "2026-05-01T00:00:00Z" });
+    expect(await endpointOf(id)).toMatchObject({ recover_since: new Date(0) });
+    expect((await recover({ since: "yesterday" })).status).toBe(422);
+    await ada.call("PATCH", `/webhooks/${id}`, { is_active: false });
+    expect((await recover()).status).toBe(409);
   });
 
   test("is listed, inactive ones on demand", async () => {

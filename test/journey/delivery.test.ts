@@ -206,3 +206,19 @@ describe("a payload", () => {
     expect(JSON.parse(receiver.of("/large")[0]?.body ?? "").data.text).toBe(text);
   });
 });
+
+test("what has failed is delivered after a recovery, and its attempts go on counting", async () => {
+  const account = await fairpost.account();
+  const webhook = await account.webhook(receiver.at("/recovered", (_, count) => status(count <= 3 ? 500 : 200)));
+  await account.event("order.paid");
+  const [failed] = await patiently(async () => {
+    const all = await account.deliveries("status=failed");
+    expect(all).toHaveLength(1);
+    return all;
+  });
+  expect((await account.call("POST", `/webhooks/${webhook.id}/recover`)).status).toBe(202);
+  await patiently(async () => {
+    const delivery = await account.delivery(failed.id);
+    expect(delivery).toMatchObject({ status: "delivered", priority: "low", attempt_count: 4 });
+  });
+});

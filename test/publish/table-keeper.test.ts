@@ -6,6 +6,7 @@ import type { DeliveryId } from "../../src/domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX, RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX } from "../../src/domain/limits.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import type { EnsuredStream, StreamKeeper } from "../../src/publish/stream-keeper.ts";
+import { markRecovery } from "../../src/db/recoveries.ts";
 import { TableKeeper } from "../../src/publish/table-keeper.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { ensureTopology } from "../../src/stream/topology.ts";
@@ -61,7 +62,7 @@ afterEach(async () => {
   await stopping;
   // Partitions are few: nothing of one test is left for the next.
   await rows.sql`DELETE FROM deliveries`;
-  await rows.sql`UPDATE endpoints SET cancel_before = NULL`;
+  await rows.sql`UPDATE endpoints SET cancel_before = NULL, recover_since = NULL, recover_before = NULL`;
 });
 
 const newWebhook = async () => rows.webhook(await rows.user());
@@ -202,6 +203,40 @@ test("a cancellation that fails is said, and the others go on", async () => {
     expect(said).toContainEqual({
       name: "housekeeping.failed",
       fields: { task: `cancellation for ${refused.id}`, error: "refused (P0001)" },
+    });
+  });
+});
+
+test("a recovery starts the schedule of all that has failed anew, in chunks, and of nothing else", async () => {
+  const webhook = await newWebhook();
+  const other = await newWebhook();
+  const fail = async (of: Webhook, count: number) => {
+    const ids = await rows.deliver(of, count);
+    await rows.sql`UPDATE deliveries SET status = 'failed', completed_at = now(), attempt_count = 3, priority = 'high'
+      WHERE id = ANY (${ids}::uuid[])`;
+    return ids;
+  };
+  const old = await fail(webhook, 1);
+  await rows.sql`UPDATE deliveries SET created_at = now() - interval '2 days' WHERE id = ANY (${old}::uuid[])`;
+  const failed = await fail(webhook, MASS_CHANGE_ROWS_MAX + 500);
+  const others = await fail(other, 1);
+  await markRecovery(rows.db, webhook.userId, webhook.id, new Date(Date.now() - 86_400_000));
+  const later = await fail(webhook, 1);
+  keeper.own(webhook.partition);
+  keeper.own(other.partition);
+  await eventually(async () => {
+    clock.advance(500);
+    const [row] = await rows.sql`SELECT count(*) FROM endpoints WHERE recover_before IS NOT NULL`;
+    expect(Number(row?.["count"])).toBe(0);
+  });
+  const pending = await rows.sql`SELECT id FROM deliveries WHERE status = 'pending' AND generation = 1
+    AND stream_seq IS NULL AND schedule_base = 3 AND priority = 'low' AND completed_at IS NULL`;
+  expect(pending.map((row) => String(row["id"])).toSorted()).toEqual(failed.toSorted());
+  for (const [id] of [old, others, later]) expect(await rows.one(id as DeliveryId)).toMatchObject({ status: "failed" });
+  await eventually(() => {
+    expect(said).toContainEqual({
+      name: "deliveries.recovered",
+      fields: { webhook_id: webhook.id, deliveries: failed.length },
     });
   });
 });
