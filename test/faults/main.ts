@@ -12,8 +12,8 @@ const USAGE = `Usage: bun run test:faults [--verbose] [fault ...]
 
 Runs Fairpost as processes on a Postgres and a NATS of its own, under load, and breaks something. Without names: all.
 
-${FAULTS.map(({ name, about }) => `  ${name.padEnd(26)}${about}`).join("\n")}
-  ${BACKLOG.padEnd(26)}200,000 deliveries for receivers that hang: memory, and what a healthy receiver notices
+${FAULTS.map(({ name, about }) => `  ${name.padEnd(28)}${about}`).join("\n")}
+  ${BACKLOG.padEnd(28)}200,000 deliveries for receivers that hang: memory, and what a healthy receiver notices
 
 The columns: deliveries accepted (an answer 201 or 202 was seen) and delivered; requests for what had been delivered
 already (duplicates, with the same webhook-id); requests at once to one endpoint (overlaps); and how long it took until
@@ -37,7 +37,7 @@ const COLUMNS = ["accepted", "delivered", "duplicates", "overlaps", "take-over"]
 const WIDTHS = [10, 10, 11, 9, 10];
 
 function line(name: string, cells: readonly string[]): string {
-  return name.padEnd(26) + cells.map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0)).join(" ");
+  return name.padEnd(28) + cells.map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0)).join(" ");
 }
 
 function cellsOf(row: Row): string[] {
@@ -67,12 +67,12 @@ try {
       console.log(`  VIOLATION: ${wrong.join(", ")} (logs: ${row.logs})`);
     } catch (error) {
       failed += 1;
-      console.log(`${fault.name.padEnd(26)}FAILED: ${error instanceof Error ? error.message : String(error)}`);
+      console.log(`${fault.name.padEnd(28)}FAILED: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
   if (names.length === 0 || names.includes(BACKLOG)) {
     const { lines, wrong } = await runBacklog();
-    for (const text of lines) console.log(`${BACKLOG.padEnd(26)}${text}`);
+    for (const text of lines) console.log(`${BACKLOG.padEnd(28)}${text}`);
     if (wrong.length > 0) {
       failed += 1;
       console.log(`  VIOLATION: ${wrong.join(", ")}`);
