@@ -7,6 +7,7 @@ import { DomainError } from "../domain/error.ts";
 import type { UserId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
 import { PerUserLimit, PerUserLimitError } from "../lib/per-user-limit.ts";
+import { Semaphore } from "../lib/semaphore.ts";
 import * as schema from "./schema.ts";
 
 export type Orm = PostgresJsDatabase<typeof schema>;
@@ -17,10 +18,15 @@ export type Database = {
   orm: Orm;
   sql: Sql;
   /**
-   * Runs `work` under the client-side deadline; past it, or without a connection: DomainError("unavailable"). Work for
-   * one account: a few statements of it at a time, so that its heavy ones do not take the connections of all.
+   * Runs a statement or a transaction on `sql` under the client-side deadline; past it, or without a connection:
+   * DomainError("unavailable").
    */
-  run: <Result>(work: () => PromiseLike<Result>, account?: UserId) => Promise<Result>;
+  run: <Result>(work: () => PromiseLike<Result>) => Promise<Result>;
+  /**
+   * The same on `orm`. For an account: a few of its statements at a time, so that its heavy ones do not take the
+   * connections of all.
+   */
+  query: <Result>(work: () => PromiseLike<Result>, account?: UserId) => Promise<Result>;
   close(): Promise<void>;
 };
 
@@ -36,11 +42,10 @@ export type DatabaseOptions = {
 };
 
 /**
- * While all connections are busy, at most one statement more is sent behind each: by default a hundred, which would all
- * wait for a slow one. (With none the driver's transactions fail.) Its types leave this option out.
+ * Connections that are left free of statements, for whoever reserves one. The driver never has more statements than
+ * connections: it would send one behind a slow one, and wait for that, with others free a moment later.
  */
-const FEW_IN_A_LINE = { max_pipeline: 1 };
-
+const SPARE_CONNECTIONS = 1;
 /** Two, for a list and its count are asked for together. */
 const STATEMENTS_PER_ACCOUNT_MAX = 2;
 const STATEMENTS_WAITING_PER_ACCOUNT_MAX = 200;
@@ -55,7 +60,6 @@ const bigintAsNumber = {
 export function openDatabase(options: DatabaseOptions): Database {
   const connect = (settings: Record<string, string> = {}) =>
     postgres(options.url, {
-      ...FEW_IN_A_LINE,
       max: options.connectionsMax,
       connect_timeout: Math.ceil(options.queryTimeoutMs / 1_000),
       idle_timeout: 0,
@@ -77,10 +81,11 @@ export function openDatabase(options: DatabaseOptions): Database {
   // A plan may be made while a day's partition is empty, and reading that whole looks cheapest then: it must not.
   const sql = connect({ plan_cache_mode: "force_generic_plan", enable_seqscan: "off" }) as Sql;
   const orm = drizzle(ormClient, { schema });
-  let running = 0;
+  const gate = () => new Semaphore(Math.max(1, options.connectionsMax - SPARE_CONNECTIONS));
+  const [gateOfOrm, gateOfSql] = [gate(), gate()];
   const accounts = new PerUserLimit(STATEMENTS_PER_ACCOUNT_MAX, STATEMENTS_WAITING_PER_ACCOUNT_MAX);
 
-  async function run<Result>(work: () => PromiseLike<Result>, account?: UserId): Promise<Result> {
+  async function inTime<Result>(gated: Semaphore, work: () => PromiseLike<Result>, account?: UserId): Promise<Result> {
     let hasPassed = false;
     let timer: { cancel(): void } | undefined;
     const deadline = new Promise<never>((_, reject) => {
@@ -89,15 +94,15 @@ export function openDatabase(options: DatabaseOptions): Database {
         reject(unavailable(`no answer within ${options.queryTimeoutMs} ms`));
       });
     });
-    /** Counts until the statement has ended, which may be later than anybody waits for it. */
+    /** Holds its place until the statement has ended, which may be later than anybody waits for it. */
     const inTurn = async (): Promise<Result> => {
-      if (hasPassed) throw unavailable("its turn came too late");
-      if (running >= options.queriesMax) throw unavailable("too many statements are waiting for it");
-      running += 1;
+      if (gated.waiting >= options.queriesMax) throw unavailable("too many statements are waiting for it");
+      await gated.acquire();
       try {
+        if (hasPassed) throw unavailable("its turn came too late");
         return await work();
       } finally {
-        running -= 1;
+        gated.release();
       }
     };
     try {
@@ -113,7 +118,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     orm,
     sql,
-    run,
+    run: (work) => inTime(gateOfSql, work),
+    query: (work, account) => inTime(gateOfOrm, work, account),
     async close() {
       await Promise.all([ormClient.end({ timeout: 1 }), sql.end({ timeout: 1 })]);
     },

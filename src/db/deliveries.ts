@@ -38,7 +38,7 @@ function columns(db: Database) {
 const owned = (userId: UserId, id: DeliveryId) => and(eq(deliveries.id, id), eq(deliveries.userId, userId));
 
 export async function findDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery | undefined> {
-  const rows = await db.run(() => db.orm.select(columns(db)).from(deliveries).where(owned(userId, id)), userId);
+  const rows = await db.query(() => db.orm.select(columns(db)).from(deliveries).where(owned(userId, id)), userId);
   return rows[0];
 }
 
@@ -56,7 +56,7 @@ export async function listDeliveries(
     filter.eventType === undefined ? undefined : eq(deliveries.eventType, filter.eventType),
     inWindow(deliveries.id, deliveries.createdAt, window),
   );
-  const rows = await db.run(
+  const rows = await db.query(
     () =>
       db.orm
         .select(columns(db))
@@ -87,7 +87,7 @@ export async function listDeliveriesOfEvent(
     eq(deliveries.eventId, eventId),
     eq(deliveries.userId, userId),
   );
-  return db.run(
+  return db.query(
     () => db.orm.select(columns(db)).from(deliveries).where(where).orderBy(asc(deliveries.id)).limit(limit),
     userId,
   );
@@ -95,7 +95,7 @@ export async function listDeliveriesOfEvent(
 
 /** In the order in which they were made. */
 export async function listAttempts(db: Database, userId: UserId, deliveryId: DeliveryId): Promise<Attempt[]> {
-  return db.run(
+  return db.query(
     () =>
       db.orm
         .select()
@@ -112,7 +112,7 @@ export async function listAttempts(db: Database, userId: UserId, deliveryId: Del
  * and results of its past no longer count. Throws not_found, and conflict while it is pending or its webhook is off.
  */
 export async function replayDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery> {
-  const rows = await db.run(
+  const rows = await db.query(
     () =>
       db.orm
         .update(deliveries)

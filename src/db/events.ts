@@ -14,7 +14,7 @@ const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 
 export async function findEvent(db: Database, userId: UserId, id: EventId): Promise<Event | undefined> {
   const where = and(eq(events.id, id), eq(events.userId, userId));
-  const rows = await db.run(() => db.orm.select().from(events).where(where), userId);
+  const rows = await db.query(() => db.orm.select().from(events).where(where), userId);
   return rows[0];
 }
 
@@ -43,7 +43,7 @@ export async function listEvents(
     .limit(window.limit + 1)
     .as("newest");
   // One row for every id of the page and one more; without its event where that would be too much.
-  const rows = await db.run(
+  const rows = await db.query(
     () =>
       db.orm
         .select({ event: events })

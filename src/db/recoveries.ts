@@ -14,7 +14,7 @@ import { endpoints, webhooks } from "./schema.ts";
  * throws conflict when it is off.
  */
 export async function markRecovery(db: Database, userId: UserId, id: WebhookId, since: Date): Promise<boolean> {
-  return db.run(
+  return db.query(
     () =>
       db.orm.transaction(async (tx) => {
         const found = await tx

@@ -31,7 +31,7 @@ const columns = {
 
 export async function findSubscriber(db: Database, userId: UserId, id: SubscriberId): Promise<Subscriber | undefined> {
   const where = and(eq(subscribers.id, id), eq(subscribers.userId, userId));
-  const rows = await db.run(() => db.orm.select(columns).from(subscribers).where(where), userId);
+  const rows = await db.query(() => db.orm.select(columns).from(subscribers).where(where), userId);
   return rows.map(toSubscriber)[0];
 }
 
@@ -44,7 +44,7 @@ export async function listSubscribers(
 ): Promise<{ data: Subscriber[]; count: number }> {
   const where = matching(userId, filter);
   const [rows, counted] = await Promise.all([
-    db.run(
+    db.query(
       () =>
         db.orm
           .select(columns)
@@ -55,7 +55,7 @@ export async function listSubscribers(
           .limit(page.limit),
       userId,
     ),
-    db.run(() => db.orm.select({ count: count() }).from(subscribers).where(where), userId),
+    db.query(() => db.orm.select({ count: count() }).from(subscribers).where(where), userId),
   ]);
   return { data: rows.map(toSubscriber), count: counted[0]?.count ?? 0 };
 }

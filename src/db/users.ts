@@ -23,7 +23,7 @@ const present = (id: UserId) => and(eq(users.id, id), isNull(users.deletedAt));
 /** Throws conflict for a taken e-mail, whatever its case. */
 export async function insertUser(db: Database, user: NewUser): Promise<User> {
   const rows = await orEmailTaken(
-    db.run(() =>
+    db.query(() =>
       db.orm
         .insert(users)
         .values({ id: newId<UserId>(), ...user })
@@ -34,13 +34,13 @@ export async function insertUser(db: Database, user: NewUser): Promise<User> {
 }
 
 export async function findUser(db: Database, id: UserId): Promise<User | undefined> {
-  const rows = await db.run(() => db.orm.select().from(users).where(present(id)));
+  const rows = await db.query(() => db.orm.select().from(users).where(present(id)));
   return rows[0];
 }
 
 export async function findUserByEmail(db: Database, email: string): Promise<User | undefined> {
   const hasEmail = and(sql`lower(${users.email}) = lower(${email})`, isNull(users.deletedAt));
-  const rows = await db.run(() => db.orm.select().from(users).where(hasEmail));
+  const rows = await db.query(() => db.orm.select().from(users).where(hasEmail));
   return rows[0];
 }
 
@@ -51,11 +51,11 @@ export async function listUsers(
 ): Promise<{ data: User[]; count: number }> {
   const where = isNull(users.deletedAt);
   const [data, counted] = await Promise.all([
-    db.run(
+    db.query(
       () => db.orm.select().from(users).where(where).orderBy(asc(users.id)).offset(page.skip).limit(page.limit),
       callerId,
     ),
-    db.run(() => db.orm.select({ count: count() }).from(users).where(where), callerId),
+    db.query(() => db.orm.select({ count: count() }).from(users).where(where), callerId),
   ]);
   return { data, count: counted[0]?.count ?? 0 };
 }
@@ -64,7 +64,7 @@ export async function listUsers(
 export async function updateUser(db: Database, id: UserId, change: UserChange): Promise<User | undefined> {
   const tokenVersion = change.passwordHash === undefined ? {} : { tokenVersion: sql`${users.tokenVersion} + 1` };
   const rows = await orEmailTaken(
-    db.run(() =>
+    db.query(() =>
       db.orm
         .update(users)
         .set({ ...change, ...tokenVersion, updatedAt: sql`now()` })
@@ -80,7 +80,7 @@ export async function updateUser(db: Database, id: UserId, change: UserChange): 
  * webhooks; undefined for an unknown user.
  */
 export async function deleteUser(db: Database, id: UserId): Promise<WebhookId[] | undefined> {
-  return db.run(() =>
+  return db.query(() =>
     db.orm.transaction(async (tx) => {
       const deleted = await tx
         .update(users)

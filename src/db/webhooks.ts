@@ -62,7 +62,7 @@ async function assertRoom(tx: Transaction, userId: UserId): Promise<void> {
 }
 
 export async function findWebhook(db: Database, userId: UserId, id: WebhookId): Promise<Webhook | undefined> {
-  const rows = await db.run(() => selectWebhooks(db).where(present(userId, id)), userId);
+  const rows = await db.query(() => selectWebhooks(db).where(present(userId, id)), userId);
   return rows.map(toWebhook)[0];
 }
 
@@ -79,8 +79,11 @@ export async function listWebhooks(
     filter.includeInactive ? undefined : eq(webhooks.isActive, true),
   );
   const [rows, counted] = await Promise.all([
-    db.run(() => selectWebhooks(db).where(where).orderBy(asc(webhooks.id)).offset(page.skip).limit(page.limit), userId),
-    db.run(() => db.orm.select({ count: count() }).from(webhooks).where(where), userId),
+    db.query(
+      () => selectWebhooks(db).where(where).orderBy(asc(webhooks.id)).offset(page.skip).limit(page.limit),
+      userId,
+    ),
+    db.query(() => db.orm.select({ count: count() }).from(webhooks).where(where), userId),
   ]);
   return { data: rows.map(toWebhook), count: counted[0]?.count ?? 0 };
 }
@@ -142,7 +145,7 @@ export async function findWebhookSecret(
   userId: UserId,
   id: WebhookId,
 ): Promise<EncryptedSecret | undefined> {
-  const rows = await db.run(
+  const rows = await db.query(
     () =>
       db.orm
         .select({ ciphertext: webhookSecrets.ciphertext, keyId: webhookSecrets.keyId })
@@ -204,7 +207,7 @@ async function inTransaction<Result>(
   work: (tx: Transaction) => Promise<Result>,
 ): Promise<Result> {
   try {
-    return await db.run(() => db.orm.transaction(work), userId);
+    return await db.query(() => db.orm.transaction(work), userId);
   } catch (error) {
     if (isUniqueViolation(error)) throw new DomainError("conflict", "This URL is registered already.");
     throw error;

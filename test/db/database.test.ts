@@ -22,18 +22,20 @@ beforeAll(async () => {
     queriesMax: 100,
     applicationName: "database.test",
   });
-  await Promise.all(Array.from({ length: 4 }, () => database.run(() => database.orm.execute("SELECT pg_sleep(0.05)"))));
+  await Promise.all(
+    Array.from({ length: 4 }, () => database.query(() => database.orm.execute("SELECT pg_sleep(0.05)"))),
+  );
 }, 30_000);
 afterAll(async () => {
   await database.close();
   await server.drop();
 });
 
-const slow = (account: UserId) => database.run(() => database.orm.execute("SELECT pg_sleep(0.7)"), account);
+const slow = (account: UserId) => database.query(() => database.orm.execute("SELECT pg_sleep(0.7)"), account);
 
 test("one account's slow statements leave the connections to others, and the others' run on free ones at once", async () => {
   const own = Promise.allSettled(Array.from({ length: 20 }, () => slow(user("heavy"))));
-  for (let n = 0; n < 5; n += 1) await database.run(() => database.orm.execute("SELECT 1"), user("light"));
+  for (let n = 0; n < 5; n += 1) await database.query(() => database.orm.execute("SELECT 1"), user("light"));
   const [asleep] = await database.sql`SELECT count(*)::int AS count FROM pg_stat_activity
     WHERE application_name = 'database.test' AND query = 'SELECT pg_sleep(0.7)' AND state = 'active'`;
   // Five round trips and a look at the server, while the first two of the heavy ones are still asleep.
@@ -46,7 +48,7 @@ test("what got no turn within the deadline is told so, and is not run any more",
   await database.sql`CREATE TABLE ran (n int)`;
   const own = [slow(user("busy")), slow(user("busy"))];
   const late = [slow(user("busy")), slow(user("busy"))];
-  const never = database.run(() => database.sql`INSERT INTO ran VALUES (1)`, user("busy"));
+  const never = database.query(() => database.orm.execute("INSERT INTO ran VALUES (1)"), user("busy"));
   const error = await never.catch((thrown: unknown) => thrown);
   expect(error).toBeInstanceOf(DomainError);
   expect((error as DomainError).code).toBe("unavailable");
@@ -54,4 +56,28 @@ test("what got no turn within the deadline is told so, and is not run any more",
   // Its turn comes when those before it have ended: later than its deadline.
   await Promise.allSettled([slow(user("busy")), slow(user("busy"))]);
   expect(await database.sql`SELECT n FROM ran`).toHaveLength(0);
+});
+
+test("a transaction that begins while all connections are busy gets one of its own", async () => {
+  await database.sql`CREATE TABLE told (n int)`;
+  const sleeping = Array.from({ length: 12 }, () => database.run(() => database.sql`SELECT pg_sleep(0.1)`));
+  const transactions = Promise.allSettled(
+    Array.from({ length: 12 }, (_, n) =>
+      database.run(() =>
+        database.sql.begin(async (transaction) => {
+          await transaction`INSERT INTO told VALUES (${n})`;
+          if (n % 2 === 1) throw new Error("rolled back");
+        }),
+      ),
+    ),
+  );
+  await Promise.all(sleeping);
+  const ended = await transactions;
+  expect(ended.map(({ status }) => status)).toEqual(
+    Array.from({ length: 12 }, (_, n) => (n % 2 === 0 ? "fulfilled" : "rejected")),
+  );
+  expect((await database.sql`SELECT n FROM told ORDER BY n`).map(({ n }) => n as number)).toEqual([0, 2, 4, 6, 8, 10]);
+  const [left] = await database.sql`SELECT count(*)::int AS count FROM pg_stat_activity
+    WHERE application_name = 'database.test' AND state LIKE 'idle in transaction%'`;
+  expect(left?.["count"]).toBe(0);
 });
