@@ -8,7 +8,8 @@ CREATE INDEX deliveries_failed ON deliveries (webhook_id, id) WHERE status = 'fa
 CREATE INDEX deliveries_failed_of_user ON deliveries (user_id, id) WHERE status = 'failed';
 --> statement-breakpoint
 -- Starts the schedule of up to `rows_max` of a webhook's failed deliveries again, oldest first; says how many. Those that
--- fail again end after `before`, and are left alone.
+-- fail again end after `before`, and are left alone; so is a webhook that has been switched off meanwhile. A delivery's id
+-- is of the instant at which its event came in, a little before it was created.
 CREATE FUNCTION recover_failed(webhook uuid, since timestamptz, before timestamptz, rows_max int)
 RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
@@ -16,7 +17,9 @@ DECLARE
 BEGIN
   found_ids := ARRAY(
     SELECT d.id FROM deliveries d
-    WHERE d.webhook_id = webhook AND d.status = 'failed' AND d.created_at >= since AND d.completed_at <= before
+    WHERE d.webhook_id = webhook AND d.status = 'failed' AND d.completed_at <= before
+      AND d.created_at >= since AND d.id >= uuid_v7_floor((since - interval '1 day')::date)
+      AND EXISTS (SELECT 1 FROM webhooks w WHERE w.id = webhook AND w.is_active AND w.deleted_at IS NULL)
     ORDER BY d.id LIMIT rows_max
   );
   PERFORM 1 FROM deliveries d WHERE d.id = ANY (found_ids) ORDER BY d.id FOR NO KEY UPDATE;

@@ -12,7 +12,7 @@ import { domainErrorOf, invalidFields, problemOf } from "./errors.ts";
 import { fields } from "./fields.ts";
 import { modelRef, operation } from "./operation.ts";
 import type { ApiDeps } from "./ports.ts";
-import { createdOf, NewSubscriberBody, newSubscriberOf } from "./subscribers.ts";
+import { subscriberOf, NewSubscriberBody, newSubscriberOf } from "./subscribers.ts";
 import { subscriberView } from "./views.ts";
 
 const BATCH_MAX = 1_000;
@@ -52,7 +52,7 @@ export function subscriberBatchRoutes({ acceptance }: ApiDeps, auth: Auth) {
   async function create(caller: User, item: unknown, text: string, path: string) {
     const body = checked(item, path);
     const input = newSubscriberOf(caller, body, rawJsonMember(text, "custom_fields"), path);
-    return createdOf(await acceptance.createSubscriber(input, { isImport: true }));
+    return subscriberOf(await acceptance.createSubscriber(input, { isImport: true }));
   }
 
   return new Elysia({ prefix: "/subscribers" }).use(auth).post(
@@ -99,7 +99,7 @@ function refusalOf(reason: unknown): DomainError {
 }
 
 /** Nothing was taken because we cannot take anything just now: then the whole request is answered so. */
-function itemsOf(results: readonly (ReturnType<typeof createdOf> | DomainError)[]) {
+function itemsOf(results: readonly (ReturnType<typeof subscriberOf> | DomainError)[]) {
   const [first] = results;
   const isUnavailable = (result: unknown) => result instanceof DomainError && result.code === "unavailable";
   if (results.every(isUnavailable)) throw first;

@@ -62,7 +62,7 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
       "",
       async ({ caller, body, request, set }) => {
         const input = newSubscriberOf(caller, body, rawMember(request, "custom_fields"));
-        const created = createdOf(await acceptance.createSubscriber(input));
+        const created = subscriberOf(await acceptance.createSubscriber(input));
         set.status = 201;
         return subscriberView(created);
       },
@@ -164,7 +164,7 @@ async function getSubscriber(deps: ApiDeps, userId: UserId, id: string): Promise
 }
 
 /** Throws conflict, and not_found for the user. */
-export function createdOf(result: CreatedSubscriber): Subscriber {
+export function subscriberOf(result: CreatedSubscriber): Subscriber {
   switch (result.kind) {
     case "created":
       return result.subscriber;

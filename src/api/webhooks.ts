@@ -2,13 +2,13 @@
 
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import { markRecovery } from "../db/recoveries.ts";
 import {
   deleteWebhook,
   findWebhook,
   findWebhookSecret,
   insertWebhook,
   listWebhooks,
+  markRecovery,
   rotateWebhookSecret,
   updateWebhook,
 } from "../db/webhooks.ts";
@@ -187,7 +187,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
       "/:id/recover",
       async ({ caller, params, body, set }) => {
         const id = params.id.toLowerCase() as WebhookId;
-        const since = instantOf("body.since", body.since) ?? new Date(0);
+        const since = instantOf("body.since", body.since);
         if (!(await markRecovery(db, caller.id, id, since))) throw notFound("webhook");
         set.status = 202;
         return webhookView(await getWebhook(deps, caller.id, id));

@@ -1,45 +1,10 @@
-// Recoveries: everything that has failed at a webhook is tried again. The API marks the endpoint, and the worker that owns
-// its partition starts the schedules anew, in chunks.
+// Recoveries: everything that has failed at a webhook is tried again. The API marks the endpoint (db/webhooks.ts), and the
+// worker that owns its partition starts the schedules anew, in chunks.
 
-import { and, eq, isNull, sql as expression } from "drizzle-orm";
-import { DomainError } from "../domain/error.ts";
-import type { UserId, WebhookId } from "../domain/ids.ts";
+import type { WebhookId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
-import type { Database, Sql } from "./database.ts";
-import { endpoints, webhooks } from "./schema.ts";
-
-/**
- * Marks the webhook: what was made since then and has failed by now is tried again. False when there is no such webhook;
- * throws conflict when it is off.
- */
-export async function markRecovery(db: Database, userId: UserId, id: WebhookId, since: Date): Promise<boolean> {
-  return db.query(
-    () =>
-      db.orm.transaction(async (tx) => {
-        const found = await tx
-          .select({ isActive: webhooks.isActive })
-          .from(webhooks)
-          .where(and(eq(webhooks.id, id), eq(webhooks.userId, userId), isNull(webhooks.deletedAt)))
-          .for("no key update");
-        const [webhook] = found;
-        if (webhook === undefined) return false;
-        if (!webhook.isActive) {
-          throw new DomainError("conflict", "This webhook is inactive: turn it on first, and then recover.");
-        }
-        // One that is under way already goes as far back as the two together.
-        await tx
-          .update(endpoints)
-          .set({
-            recoverSince: expression`least(${endpoints.recoverSince}, ${since.toISOString()}::timestamptz)`,
-            recoverBefore: expression`now()`,
-          })
-          .where(eq(endpoints.webhookId, id));
-        return true;
-      }),
-    userId,
-  );
-}
+import type { Sql } from "./database.ts";
 
 /** With Postgres' full precision. */
 export type Recovery = { webhookId: WebhookId; partition: Partition; since: string; before: string };

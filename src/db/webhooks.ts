@@ -190,6 +190,37 @@ export async function rotateWebhookSecret(
   });
 }
 
+/** Before it nothing was delivered by anybody. */
+const EVER = new Date("2000-01-01T00:00:00Z");
+
+/**
+ * Marks it for its owner: what was made since then (undefined: ever) and has failed by now is tried again. False when
+ * there is no such webhook; throws conflict when it is off.
+ */
+export async function markRecovery(db: Database, userId: UserId, id: WebhookId, since = EVER): Promise<boolean> {
+  return inTransaction(db, userId, async (tx) => {
+    const found = await tx
+      .select({ isActive: webhooks.isActive })
+      .from(webhooks)
+      .where(present(userId, id))
+      .for("no key update");
+    const [webhook] = found;
+    if (webhook === undefined) return false;
+    if (!webhook.isActive) {
+      throw new DomainError("conflict", "This webhook is inactive: turn it on first, and then recover.");
+    }
+    // One that is under way already goes as far back as the two together.
+    await tx
+      .update(endpoints)
+      .set({
+        recoverSince: sql`least(${endpoints.recoverSince}, ${since.toISOString()}::timestamptz)`,
+        recoverBefore: sql`now()`,
+      })
+      .where(eq(endpoints.webhookId, id));
+    return true;
+  });
+}
+
 function selectWebhooks(db: Database) {
   return db.orm
     .select({ webhook: webhooks, circuit: endpoints.circuit })

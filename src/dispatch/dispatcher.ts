@@ -84,10 +84,7 @@ export class Dispatcher<Key, Lane extends string, Message> {
     const pace = paceOf(actor.lastStepMs);
     if (!this.#mayBegin(user, pace)) {
       this.#withdraw(actor);
-      const waitingByUser = pace === "fast" ? this.#waitingFast : this.#waiting;
-      const waiting = waitingByUser.get(user);
-      if (waiting === undefined) waitingByUser.set(user, new Set([actor]));
-      else waiting.add(actor);
+      this.#wait(user, actor, pace);
       return;
     }
     const step = actor.hasCapacity ? actor.step(lane) : undefined;
@@ -102,6 +99,13 @@ export class Dispatcher<Key, Lane extends string, Message> {
     step.then(end, end);
   }
 
+  #wait(user: string, actor: Cell<Key, Lane, Message>, pace: Pace): void {
+    const waitingByUser = pace === "fast" ? this.#waitingFast : this.#waiting;
+    const waiting = waitingByUser.get(user);
+    if (waiting === undefined) waitingByUser.set(user, new Set([actor]));
+    else waiting.add(actor);
+  }
+
   #placeIsFree(): void {
     for (const waitingByUser of [this.#waitingFast, this.#waiting]) {
       if (waitingByUser.size > 0) this.#admit(waitingByUser);
@@ -113,7 +117,14 @@ export class Dispatcher<Key, Lane extends string, Message> {
   #admit(waitingByUser: Map<string, Set<Cell<Key, Lane, Message>>>): void {
     for (const [user, waiting] of waitingByUser) {
       for (const actor of waiting) {
-        if (!this.#mayBegin(user, paceOf(actor.lastStepMs))) break;
+        const pace = paceOf(actor.lastStepMs);
+        if (!this.#mayBegin(user, pace)) {
+          if (waitingByUser !== this.#waitingFast || pace === "fast") break;
+          // It has turned out slow while it waited.
+          waiting.delete(actor);
+          this.#wait(user, actor, pace);
+          continue;
+        }
         waiting.delete(actor);
         if (actor.mailbox.size === 0 || !actor.hasCapacity) continue;
         this.ready(actor);

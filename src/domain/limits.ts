@@ -38,7 +38,7 @@ export const SWEEP_INTERVAL_MS = 1_000;
 /** Refill lets as much of a lane wait in a worker as its endpoint serves in this time: a few sweeps' worth. */
 export const REFILL_AHEAD_MS = 4_000;
 
-/** Rows that one transaction of a mass change (a cancellation, the end of an epoch) touches: longer ones hold others up for seconds. */
+/** Rows that one transaction of a mass change (a cancellation, a recovery, the end of an epoch) touches: longer ones hold others up for seconds. */
 export const MASS_CHANGE_ROWS_MAX = 1_000;
 
 /** Results of attempts that may wait for Postgres in one worker; at this many no request starts. */

@@ -11,7 +11,6 @@ import { DomainError } from "../domain/error.ts";
 import type { UserId } from "../domain/ids.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
-import { TtlCache } from "../lib/ttl-cache.ts";
 import type { GiveWay } from "./give-way.ts";
 
 /** Arrivals in one statement. */
@@ -30,13 +29,13 @@ const GROUP_LINGER_MS = 2;
 /** Few: what arrives while a group is written makes the next one larger, and a row of a large group costs less. */
 export const GROUPS_IN_FLIGHT_MAX = 2;
 const WAITING_MAX = 10_000;
+/** A statement that failed sooner says nothing of the next one. */
+const SILENCE_MS = 1_000;
 /**
  * With more arrivals than this at once an account has a burst, and for a while after. A third of a group: busy accounts of
  * a busy hour must not count as bursts, or they would all rest for each other.
  */
 const ARRIVALS_PER_USER_MAX = 32;
-const BURST_REMEMBERED_MS = 2_000;
-const BURSTS_MAX = 10_000;
 
 export type EntranceOptions<Arrival, Result> = {
   clock: Clock;
@@ -61,14 +60,14 @@ export class Entrance<Arrival, Result> {
   readonly #wide: Door<Arrival, Result>;
   readonly #bulk: Door<Arrival, Result>;
   readonly #wideBulk: Door<Arrival, Result>;
+  /** Monotonic: when the database last answered a statement. */
+  #answeredAt = Number.NEGATIVE_INFINITY;
   /** Accounts with arrivals that have no answer yet. */
   readonly #arrivals = new Map<UserId, number>();
-  readonly #bursting: TtlCache<UserId, true>;
 
   constructor(options: EntranceOptions<Arrival, Result>) {
     this.#options = options;
     const { clock, giveWay, groupMax, groupsInFlightMax } = options;
-    this.#bursting = new TtlCache({ clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
     const door = (sizeMax: () => number, canWait: boolean, more: Partial<Resting>) => {
       const made: Door<Arrival, Result> = new Batcher({
         clock,
@@ -96,18 +95,16 @@ export class Entrance<Arrival, Result> {
   async add(userId: UserId, isWide: boolean, arrival: Arrival): Promise<Result> {
     const arrivals = (this.#arrivals.get(userId) ?? 0) + 1;
     this.#arrivals.set(userId, arrivals);
-    if (arrivals > ARRIVALS_PER_USER_MAX) {
-      this.#bursting.set(userId, true);
-      this.#options.giveWay.hasBurst(userId);
-    }
+    if (arrivals > ARRIVALS_PER_USER_MAX) this.#options.giveWay.hasBurst(userId);
     try {
-      const settled = await this.#enter(this.#bursting.get(userId) === true, isWide, { userId, arrival });
+      const settled = await this.#enter(isWide, { userId, arrival });
       if (settled.status === "rejected") throw settled.reason;
       return settled.value;
     } finally {
       const left = (this.#arrivals.get(userId) ?? 1) - 1;
       if (left === 0) this.#arrivals.delete(userId);
       else this.#arrivals.set(userId, left);
+      if (left > ARRIVALS_PER_USER_MAX) this.#options.giveWay.hasBurst(userId);
     }
   }
 
@@ -115,9 +112,10 @@ export class Entrance<Arrival, Result> {
     await Promise.all([this.#prompt, this.#wide, this.#bulk, this.#wideBulk].map((batcher) => batcher.drain()));
   }
 
-  #enter(isBurst: boolean, isWide: boolean, guest: Guest<Arrival>): Promise<Settled<Result>> {
-    if (isBurst) return (isWide ? this.#wideBulk : this.#bulk).add(guest);
-    this.#options.giveWay.cameBy(guest.userId);
+  #enter(isWide: boolean, guest: Guest<Arrival>): Promise<Settled<Result>> {
+    const { giveWay } = this.#options;
+    if (giveWay.isBursting(guest.userId)) return (isWide ? this.#wideBulk : this.#bulk).add(guest);
+    giveWay.cameBy(guest.userId);
     return (isWide ? this.#wide : this.#prompt).add(guest);
   }
 
@@ -127,13 +125,18 @@ export class Entrance<Arrival, Result> {
     guests: readonly Guest<Arrival>[],
     canWait: boolean,
   ): Promise<readonly Settled<Result>[]> {
-    const { accept, isFaultyValue } = this.#options;
+    const { accept, isFaultyValue, clock } = this.#options;
     const group = guests.map(({ arrival }) => arrival);
+    const begunAt = clock.monotonic();
     try {
-      return (await accept(group, canWait)).map((value) => ({ status: "fulfilled", value }));
+      const accepted = await accept(group, canWait);
+      this.#answeredAt = clock.monotonic();
+      return accepted.map((value) => ({ status: "fulfilled", value }));
     } catch (error) {
-      // Who waited for this statement has waited for the database as long as it may.
-      if (error instanceof DomainError && error.code === "unavailable") door.refuseWaiting(error);
+      // While the database was silent for so long, those behind have waited as long as they may. Where it answered others
+      // meanwhile, or refused at once, their own statements may do better.
+      const isSilent = this.#answeredAt < begunAt && clock.monotonic() - begunAt > SILENCE_MS;
+      if (isSilent && error instanceof DomainError && error.code === "unavailable") door.refuseWaiting(error);
       if (!isFaultyValue(error) || group.length === 1) throw error;
       return Promise.allSettled(group.map(async (arrival) => (await accept([arrival], canWait))[0] as Result));
     }

@@ -4,6 +4,7 @@
 
 import type { UserId } from "../domain/ids.ts";
 import type { Clock } from "../lib/clock.ts";
+import { TtlCache } from "../lib/ttl-cache.ts";
 
 /** Others count as there for so long after the last of their work. */
 const OTHERS_REMEMBERED_MS = 1_000;
@@ -37,6 +38,10 @@ export type GiveWayOptions = {
   calmestLagMs: () => number;
 };
 
+/** An account has a burst for so long after the last sign of it. */
+const BURST_REMEMBERED_MS = 2_000;
+const BURSTS_MAX = 10_000;
+
 type Visit = { userId: UserId; at: number };
 
 export class GiveWay {
@@ -44,23 +49,33 @@ export class GiveWay {
   /** The last account whose work came by, and the last one before that was another: nobody is another to itself. */
   #last: Visit | undefined;
   #lastOther: Visit | undefined;
+  readonly #bursting: TtlCache<UserId, true>;
   #ratio = RATIO_START;
   #adjustedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: GiveWayOptions) {
     this.#options = options;
+    this.#bursting = new TtlCache({ clock: options.clock, ttlMs: BURST_REMEMBERED_MS, entriesMax: BURSTS_MAX });
   }
 
   /** Work that cannot wait has come by: an event of an account without a backlog. */
   cameBy(userId: UserId): void {
+    if (this.isBursting(userId)) return;
     if (this.#last?.userId !== userId) this.#lastOther = this.#last;
     this.#last = { userId, at: this.#options.clock.monotonic() };
   }
 
-  /** What came by of this account was the beginning of a burst. */
+  /** This account has a burst: what came by of it was the beginning, and for a while it is no other to anybody. */
   hasBurst(userId: UserId): void {
-    if (this.#last?.userId === userId) this.#last = this.#lastOther;
-    if (this.#lastOther?.userId === userId) this.#lastOther = undefined;
+    this.#bursting.set(userId, true);
+    if (this.#last?.userId === userId) {
+      this.#last = this.#lastOther;
+      this.#lastOther = undefined;
+    } else if (this.#lastOther?.userId === userId) this.#lastOther = undefined;
+  }
+
+  isBursting(userId: UserId): boolean {
+    return this.#bursting.get(userId) === true;
   }
 
   /** Whether work that can wait (of this account, if it is one account's) should come in small pieces, and rest. */

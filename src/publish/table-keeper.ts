@@ -40,27 +40,58 @@ type Owned = {
   reconcileAt: number;
   /** How far the last reconciliation has come; undefined: to the end. */
   reconciledTo: Bookmark | undefined;
-  /** Deliveries that a cancellation under way has come to, and a recovery. */
-  cancelled: Map<WebhookId, number>;
-  recovered: Map<WebhookId, number>;
+  /** Deliveries that each mass change under way has come to, by its name and webhook. */
+  changed: Map<string, number>;
+};
+
+type Marked = { webhookId: WebhookId; partition: Partition };
+
+/** What is to become of many of a webhook's deliveries: the API has marked its endpoint. */
+type MassChange<Mark extends Marked> = {
+  name: string;
+  event: "deliveries.cancelled" | "deliveries.recovered";
+  list(partition: Partition): Promise<Mark[]>;
+  /** Changes up to so many, and says how many. */
+  chunk(mark: Mark): Promise<number>;
+  /** All are changed, and the mark is about to go. */
+  onDone?(mark: Mark): void;
+  clear(mark: Mark): Promise<void>;
 };
 
 export class TableKeeper implements Service {
   readonly name = "table-keeper";
   readonly #options: TableKeeperOptions;
   readonly #owned = new Map<Partition, Owned>();
+  readonly #cancellation: MassChange<Cancellation>;
+  readonly #recovery: MassChange<Recovery>;
   #running: Promise<unknown> | undefined;
   #stopped = false;
 
   constructor(options: TableKeeperOptions) {
     this.#options = options;
+    const { sql } = options.database;
+    this.#cancellation = {
+      name: "cancellation",
+      event: "deliveries.cancelled",
+      list: (partition) => listCancellations(sql, partition),
+      chunk: (mark) => cancelPending(sql, mark),
+      onDone: ({ webhookId, beforeMs }) => options.onCancelled(webhookId, beforeMs),
+      clear: (mark) => clearCancellation(sql, mark),
+    };
+    this.#recovery = {
+      name: "recovery",
+      event: "deliveries.recovered",
+      list: (partition) => listRecoveries(sql, partition),
+      chunk: (mark) => recoverFailed(sql, mark),
+      clear: (mark) => clearRecovery(sql, mark),
+    };
   }
 
   start(): Promise<void> {
     this.#running = Promise.all([
       this.#keepForever("epoch", (partition) => this.#followEpoch(partition)),
-      this.#keepForever("cancellations", (partition) => this.#cancel(partition)),
-      this.#keepForever("recoveries", (partition) => this.#recover(partition)),
+      this.#keepForever("cancellations", (partition) => this.#change(partition, this.#cancellation)),
+      this.#keepForever("recoveries", (partition) => this.#change(partition, this.#recovery)),
       this.#keepForever("reconciliation", (partition) => this.#reconcile(partition)),
     ]);
     return Promise.resolve();
@@ -77,8 +108,7 @@ export class TableKeeper implements Service {
       epoch: undefined,
       reconcileAt,
       reconciledTo: undefined,
-      cancelled: new Map(),
-      recovered: new Map(),
+      changed: new Map(),
     });
   }
 
@@ -125,56 +155,30 @@ export class TableKeeper implements Service {
     state.epoch = epoch;
   }
 
-  /** One chunk of each cancellation: they take turns, so that a small one does not wait for a large one. */
-  async #cancel(partition: Partition): Promise<boolean> {
-    const { database } = this.#options;
+  /** One chunk for each marked webhook: they take turns, so that a small change does not wait for a large one. */
+  async #change<Mark extends Marked>(partition: Partition, change: MassChange<Mark>): Promise<boolean> {
     let hasMore = false;
-    for (const cancellation of await database.run(() => listCancellations(database.sql, partition))) {
-      const task = `cancellation for ${cancellation.webhookId}`;
-      if (await this.#try(task, () => this.#cancelChunk(cancellation))) hasMore = true;
+    for (const mark of await this.#options.database.run(() => change.list(partition))) {
+      if (await this.#try(`${change.name} for ${mark.webhookId}`, () => this.#changeChunk(mark, change)))
+        hasMore = true;
     }
     return hasMore;
   }
 
-  async #cancelChunk(cancellation: Cancellation): Promise<boolean> {
-    const { database, observe, onCancelled } = this.#options;
-    const { webhookId, partition, beforeMs } = cancellation;
-    const cancelled = this.#owned.get(partition)?.cancelled;
-    if (cancelled === undefined || !this.#isOwned(partition)) return false;
-    const chunk = await database.run(() => cancelPending(database.sql, cancellation));
-    const deliveries = (cancelled.get(webhookId) ?? 0) + chunk;
-    if (deliveries > 0) cancelled.set(webhookId, deliveries);
-    if (chunk > 0 || !this.#isOwned(partition)) return chunk > 0;
-    onCancelled(webhookId, beforeMs);
-    await database.run(() => clearCancellation(database.sql, cancellation));
-    cancelled.delete(webhookId);
-    if (deliveries > 0) observe("deliveries.cancelled", { webhook_id: webhookId, deliveries });
-    return false;
-  }
-
-  /** One chunk of each recovery. */
-  async #recover(partition: Partition): Promise<boolean> {
-    const { database } = this.#options;
-    let hasMore = false;
-    for (const recovery of await database.run(() => listRecoveries(database.sql, partition))) {
-      const task = `recovery of ${recovery.webhookId}`;
-      if (await this.#try(task, () => this.#recoverChunk(recovery))) hasMore = true;
-    }
-    return hasMore;
-  }
-
-  async #recoverChunk(recovery: Recovery): Promise<boolean> {
+  async #changeChunk<Mark extends Marked>(mark: Mark, change: MassChange<Mark>): Promise<boolean> {
     const { database, observe } = this.#options;
-    const { webhookId, partition } = recovery;
-    const recovered = this.#owned.get(partition)?.recovered;
-    if (recovered === undefined) return false;
-    const chunk = await database.run(() => recoverFailed(database.sql, recovery));
-    const deliveries = (recovered.get(webhookId) ?? 0) + chunk;
-    if (deliveries > 0) recovered.set(webhookId, deliveries);
-    if (chunk > 0) return true;
-    await database.run(() => clearRecovery(database.sql, recovery));
-    recovered.delete(webhookId);
-    if (deliveries > 0) observe("deliveries.recovered", { webhook_id: webhookId, deliveries });
+    const { webhookId, partition } = mark;
+    const key = `${change.name} ${webhookId}`;
+    const changed = this.#owned.get(partition)?.changed;
+    if (changed === undefined || !this.#isOwned(partition)) return false;
+    const chunk = await database.run(() => change.chunk(mark));
+    const deliveries = (changed.get(key) ?? 0) + chunk;
+    if (deliveries > 0) changed.set(key, deliveries);
+    if (chunk > 0 || !this.#isOwned(partition)) return chunk > 0;
+    change.onDone?.(mark);
+    await database.run(() => change.clear(mark));
+    changed.delete(key);
+    if (deliveries > 0) observe(change.event, { webhook_id: webhookId, deliveries });
     return false;
   }
 

@@ -133,9 +133,12 @@ export class Ownership implements Service {
 
   #renew(): void {
     this.#background("presence", this.#renewPresence());
+    const giveUpAt = this.#options.clock.monotonic() + this.#options.attemptTimeoutMs + GIVE_UP_SLACK_MS;
     for (const [partition, owned] of this.#owned) {
+      if (!this.#isReplaced()) owned.giveUpAt = Infinity;
+      else if (owned.releasing !== undefined) owned.giveUpAt = Math.min(owned.giveUpAt, giveUpAt);
       if (!owned.lease.isCurrent()) this.#lose(partition, "its deadline passed without a renewal");
-      else if (owned.giveUpAt < this.#options.clock.monotonic() && this.#isReplaced()) this.#lose(partition, UNABLE);
+      else if (owned.giveUpAt < this.#options.clock.monotonic()) this.#lose(partition, UNABLE);
       else if (!owned.isRenewing) this.#background(partitionName(partition), this.#renewLease(partition, owned));
     }
     this.#plan();
@@ -172,7 +175,7 @@ export class Ownership implements Service {
 
   #balance(): void {
     if (this.#isStopping || !this.#presence.isKnown) return;
-    const { workerId, clock, attemptTimeoutMs } = this.#options;
+    const { workerId, clock } = this.#options;
     const ranks = this.#view.workers();
     const rank = ranks.indexOf(workerId);
     const isReplaced = this.#isReplaced();
@@ -183,8 +186,6 @@ export class Ownership implements Service {
       .map(([partition]) => partition);
     for (const partition of kept.slice(quota)) {
       const reason = isReplaced ? UNABLE : `one of ${ranks.length} workers owns ${quota}`;
-      const owned = this.#owned.get(partition);
-      if (isReplaced && owned) owned.giveUpAt = clock.monotonic() + attemptTimeoutMs + GIVE_UP_SLACK_MS;
       this.#background(partitionName(partition), this.#release(partition, reason));
     }
     if (clock.monotonic() < this.#claimNotBefore) return;

@@ -57,6 +57,23 @@ function worker(slots: number, concurrency = 1) {
 }
 
 describe("Dispatcher", () => {
+  test("one that turns out slow while it waits for memory keeps no fast one of its user waiting", async () => {
+    const { clock, tell, endOne, started, withoutMemory } = worker(10, 2);
+    for (const endpoint of ["a", "b"]) {
+      tell("u", endpoint, "high");
+      await endOne();
+    }
+    tell("u", "a", "high");
+    withoutMemory.add("u fast").add("u slow");
+    tell("u", "a", "high");
+    tell("u", "b", "high");
+    expect(started.map(({ endpoint }) => endpoint)).toEqual(["a", "b", "a"]);
+    clock.advance(1_000);
+    withoutMemory.delete("u fast");
+    await endOne();
+    expect(started.map(({ endpoint }) => endpoint)).toEqual(["a", "b", "a", "b"]);
+  });
+
   test("starts no more than its slots, and one per endpoint", async () => {
     const { dispatcher, underWay, tell, endOne } = worker(2);
     for (const endpoint of ["a", "b", "c"]) for (let n = 0; n < 2; n += 1) tell(`user ${endpoint}`, endpoint, "high");

@@ -158,12 +158,29 @@ test("what is too much to wait is refused to the account that has most of it", a
 });
 
 test("a database that does not answer is reported to all who waited for it: nobody waits a second time", async () => {
-  const { entered, statements, linger } = entrance(0, { groupMax: 1, groupsInFlightMax: 1 });
+  const { clock, entered, statements, linger } = entrance(0, { groupMax: 1, groupsInFlightMax: 1 });
   const answers = Promise.allSettled([1, 2, 3].map((n) => entered.add(user("one"), false, `${n}`)));
   await linger();
+  clock.advance(3_000);
   statements[0]?.fail(new DomainError("unavailable", "no answer within 3000 ms"));
   expect((await answers).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
   expect(statements).toHaveLength(1);
+});
+
+test.each([
+  ["fails at once", 10, false],
+  ["gets no answer while others get one", 3_000, true],
+])("those behind a statement that %s have their own", async (_, tookMs, isOtherAnswered) => {
+  const { clock, entered, statements, linger } = entrance(0, { groupMax: 1, groupsInFlightMax: 2 });
+  const answers = Promise.allSettled([1, 2, 3].map((n) => entered.add(user("one"), false, `${n}`)));
+  await linger();
+  clock.advance(tookMs);
+  if (isOtherAnswered) statements[1]?.end();
+  await settle();
+  statements[0]?.fail(new DomainError("unavailable", "not now"));
+  await linger();
+  for (const { end } of statements) end();
+  expect((await answers).map(({ status }) => status)).toEqual(["rejected", "fulfilled", "fulfilled"]);
 });
 
 test("a burst of changes, a statement each, lets another account's next one through", async () => {

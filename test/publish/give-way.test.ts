@@ -87,10 +87,14 @@ describe("nobody is another to itself", () => {
     expect(giveWay.isNeeded()).toBe(true);
     giveWay.hasBurst(user("bursting"));
     expect(giveWay.isNeeded()).toBe(false);
-    giveWay.cameBy(user("small"));
+    // For a while nothing of it counts.
     giveWay.cameBy(user("bursting"));
-    giveWay.hasBurst(user("bursting"));
+    expect(giveWay.isNeeded()).toBe(false);
+    giveWay.cameBy(user("first"));
+    giveWay.cameBy(user("second"));
+    giveWay.hasBurst(user("second"));
     expect(giveWay.isNeeded()).toBe(true);
+    expect(giveWay.isNeeded(user("first"))).toBe(false);
   });
 });
 

@@ -6,7 +6,7 @@ import type { DeliveryId } from "../../src/domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX, RECONCILE_INTERVAL_MS, RECONCILE_ROWS_MAX } from "../../src/domain/limits.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import type { EnsuredStream, StreamKeeper } from "../../src/publish/stream-keeper.ts";
-import { markRecovery } from "../../src/db/recoveries.ts";
+import { markRecovery } from "../../src/db/webhooks.ts";
 import { TableKeeper } from "../../src/publish/table-keeper.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { ensureTopology } from "../../src/stream/topology.ts";
@@ -239,4 +239,20 @@ test("a recovery starts the schedule of all that has failed anew, in chunks, and
       fields: { webhook_id: webhook.id, deliveries: failed.length },
     });
   });
+});
+
+test("a recovery ends where its webhook is switched off: what has failed stays so", async () => {
+  const webhook = await newWebhook();
+  const ids = await rows.deliver(webhook, 3);
+  await rows.sql`UPDATE deliveries SET status = 'failed', completed_at = now() WHERE id = ANY (${ids}::uuid[])`;
+  await markRecovery(rows.db, webhook.userId, webhook.id);
+  await rows.sql`UPDATE webhooks SET is_active = false WHERE id = ${webhook.id}`;
+  keeper.own(webhook.partition);
+  await eventually(async () => {
+    clock.advance(500);
+    const [row] = await rows.sql`SELECT count(*) FROM endpoints WHERE recover_before IS NOT NULL`;
+    expect(Number(row?.["count"])).toBe(0);
+  });
+  const failed = await rows.sql`SELECT 1 FROM deliveries WHERE status = 'failed' AND webhook_id = ${webhook.id}`;
+  expect(failed).toHaveLength(3);
 });
