@@ -13,14 +13,14 @@ const other = "other" as UserId;
 function callers() {
   const clock = new ManualClock();
   const queries: ((email: string) => Promise<void>)[] = [];
-  const run = () =>
+  const query = () =>
     new Promise((resolve) =>
       queries.push(async (email) => {
         resolve([{ id: ours, email }]);
         for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
       }),
     );
-  return { clock, queries, made: new Callers({ clock, db: { run } as unknown as Database }) };
+  return { clock, queries, made: new Callers({ clock, db: { query } as unknown as Database }) };
 }
 
 async function refreshing() {
