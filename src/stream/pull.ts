@@ -35,6 +35,11 @@ export type PullOptions = {
 };
 
 const EXPIRES_MS = 1_000;
+/**
+ * Bytes of one request. Two requests of each of 48 consumers stay below the 64 MiB that the server keeps for a client: past
+ * those it cuts the connection. More than the largest message, and two kilobytes for each of a batch.
+ */
+const REQUEST_BYTES_MAX = 512 * 1024;
 /** No answer this long after a request ought to have expired: the request, or its answer, was lost. */
 const LOST_AFTER_MS = 1_000;
 /** Pause before the next request after one that the server refused. */
@@ -113,7 +118,7 @@ export class Pull {
     this.#lastRequest += 1;
     this.#requests.set(this.#lastRequest, { remaining: batch });
     this.#wanted += batch;
-    const body = JSON.stringify({ batch, expires: nanos(EXPIRES_MS) });
+    const body = JSON.stringify({ batch, max_bytes: REQUEST_BYTES_MAX, expires: nanos(EXPIRES_MS) });
     this.#connection?.publish(`$JS.API.CONSUMER.MSG.NEXT.${STREAM}.${this.#options.consumer}`, body, {
       reply: `${this.#inbox}.${this.#lastRequest}`,
     });
@@ -152,12 +157,13 @@ export class Pull {
     if (this.#wanted <= this.#options.batch / 2) this.#request();
   }
 
-  /** A request has ended: 404 and 408 when it expired, 409 and 503 when the server refused it. */
+  /** A request has ended: 404 and 408 when it expired, 409 when its bytes are used up; else the server refused it. */
   #receiveStatus(message: Msg): void {
     const code = message.headers?.code ?? 0;
     if (code === 100) return;
     this.#close(Number(message.subject.slice(this.#inbox.length + 1)));
-    if (code === 404 || code === 408) this.#request();
+    const isUsedUp = code === 409 && message.headers?.description.includes("MaxBytes") === true;
+    if (code === 404 || code === 408 || isUsedUp) this.#request();
     else {
       this.#options.onRefused?.();
       this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());
