@@ -20,6 +20,13 @@ export type Fault = {
 const pause = (ms: number) => sleep(systemClock, ms);
 const firstWorker = (fleet: Fleet) => fleet.worker(0);
 
+/** The first of three workers is without Postgres until the other two own everything. */
+async function untilReplaced(fleet: Fleet, lose: () => void): Promise<void> {
+  lose();
+  await fleet.balanced(2, 90_000);
+  fleet.workerToPostgres.heal();
+}
+
 export const FAULTS: readonly Fault[] = [
   {
     name: "worker-killed",
@@ -81,22 +88,14 @@ export const FAULTS: readonly Fault[] = [
     about: "the connections between one worker and Postgres broken until the others own everything",
     workers: 3,
     victim: firstWorker,
-    async strike(fleet) {
-      fleet.workerToPostgres.cut();
-      await fleet.balanced(2, 90_000);
-      fleet.workerToPostgres.heal();
-    },
+    strike: (fleet) => untilReplaced(fleet, () => fleet.workerToPostgres.cut()),
   },
   {
     name: "worker-postgres-black-hole",
     about: "the same, with nothing passing between them any more",
     workers: 3,
     victim: firstWorker,
-    async strike(fleet) {
-      fleet.workerToPostgres.swallow();
-      await fleet.balanced(2, 90_000);
-      fleet.workerToPostgres.heal();
-    },
+    strike: (fleet) => untilReplaced(fleet, () => fleet.workerToPostgres.swallow()),
   },
   {
     name: "api-killed",
