@@ -10,10 +10,8 @@ RUN bun install --frozen-lockfile --production --omit=optional
 COPY drizzle ./drizzle
 COPY src ./src
 
-# Bun keeps at most 256 requests in flight unless told otherwise before it starts; 65535 is the most that it takes.
 ENV NODE_ENV=production \
-    HOST=0.0.0.0 \
-    BUN_CONFIG_MAX_HTTP_REQUESTS=65535
+    HOST=0.0.0.0
 
 USER bun
 EXPOSE 8000

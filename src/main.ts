@@ -5,7 +5,6 @@ import { chooseApiPort } from "./dev/api-port.ts";
 import { withRunningServices } from "./dev/data-dir.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
-import { raiseRequestLimit } from "./dev/request-limit.ts";
 import { Supervisor } from "./dev/supervisor.ts";
 import { systemClock } from "./lib/clock.ts";
 import type { Service } from "./lib/service.ts";
@@ -30,7 +29,6 @@ async function main(command: string | undefined): Promise<void> {
     case "api":
       return serve(await createApi());
     case "worker":
-      raiseRequestLimit(environment());
       return serve(await createWorker());
     case "migrate":
       return migrate();

@@ -12,7 +12,6 @@ import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
 import { KeptAlive, type ProcessService } from "./kept-alive.ts";
 import { nextFreePort } from "./ports.ts";
-import { withRequestLimit } from "./request-limit.ts";
 import { RoleProcess } from "./role-process.ts";
 import { type Secrets, secretsFor } from "./secrets.ts";
 import { welcome } from "./welcome.ts";
@@ -143,7 +142,7 @@ export class Supervisor implements Service {
   }
 
   async #startRoles(settings: Settings, port: number): Promise<void> {
-    const env = withRequestLimit({ ...this.#options.env, ...this.#environment, PORT: String(port) });
+    const env = { ...this.#options.env, ...this.#environment, PORT: String(port) };
     const stopPatienceMs = settings.attemptTimeoutMs + DRAIN_MARGIN_MS;
     const roles = (["api", "worker"] as const).map((role) => new RoleProcess({ role, env, stopPatienceMs }));
     this.#roleProcesses = roles;

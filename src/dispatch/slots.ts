@@ -16,14 +16,6 @@ export const SLOW_REQUESTS_PER_USER_MAX = SLOW_REQUESTS_MAX / 4;
 /** The share of the slots that one user's requests to endpoints of unknown pace may hold: they may all turn out slow. */
 const UNKNOWN_SHARE = 1 / 4;
 
-/**
- * Requests in their first milliseconds, at once. Bun keeps 64 idle connections; with more young requests than that it
- * closes and opens connections all the time, at three times the CPU. A receiver that takes longer is not held up: its
- * requests are not young for long.
- */
-const YOUNG_REQUESTS_MAX = 64;
-const YOUNG_MS = 10;
-
 /** How often requests are looked at for having become slow. */
 const LOOK_INTERVAL_MS = 25;
 
@@ -35,7 +27,7 @@ export type Flight = { readonly user: string; readonly pace: Pace; readonly star
 export type SlotsOptions = {
   clock: Clock;
   slots: number;
-  /** A request has become slow and left its slot, or is not young any more. */
+  /** A request has become slow and left its slot. */
   onRoom: () => void;
 };
 
@@ -43,12 +35,10 @@ export class Slots {
   readonly #options: SlotsOptions;
   /** In the order of their starts. */
   readonly #fast = new Set<Flight>();
-  readonly #young = new Set<Flight>();
   readonly #slowByUser = new Map<string, number>();
   readonly #unknownByUser = new Map<string, number>();
   #slow = 0;
   #isWatching = false;
-  #isAgeing = false;
 
   constructor(options: SlotsOptions) {
     this.#options = options;
@@ -64,7 +54,7 @@ export class Slots {
 
   /** Nothing may start just now; `onRoom`, or the end of a request, says when that has changed. */
   get isFull(): boolean {
-    return this.#fast.size >= this.#options.slots || !this.#hasRoomForYoung();
+    return this.#fast.size >= this.#options.slots;
   }
 
   /**
@@ -83,7 +73,6 @@ export class Slots {
     if (flight.isSlow) this.#countSlow(user, 1);
     else {
       this.#fast.add(flight);
-      this.#young.add(flight);
       if (pace === "unknown") count(this.#unknownByUser, user, 1);
       this.#watch();
     }
@@ -102,34 +91,12 @@ export class Slots {
 
   #leaveSlot(flight: Flight): void {
     this.#fast.delete(flight);
-    this.#young.delete(flight);
     if (flight.pace === "unknown") count(this.#unknownByUser, flight.user, -1);
   }
 
   #countSlow(user: string, by: number): void {
     this.#slow += by;
     count(this.#slowByUser, user, by);
-  }
-
-  #hasRoomForYoung(): boolean {
-    if (this.#young.size < YOUNG_REQUESTS_MAX) return true;
-    const { clock, onRoom } = this.#options;
-    const now = clock.monotonic();
-    for (const flight of this.#young) {
-      const leftMs = YOUNG_MS - (now - flight.startedAt);
-      if (leftMs <= 0) this.#young.delete(flight);
-      else {
-        if (this.#young.size < YOUNG_REQUESTS_MAX) return true;
-        if (this.#isAgeing) return false;
-        this.#isAgeing = true;
-        clock.after(Math.ceil(leftMs), () => {
-          this.#isAgeing = false;
-          onRoom();
-        });
-        return false;
-      }
-    }
-    return true;
   }
 
   #watch(): void {

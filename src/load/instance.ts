@@ -23,9 +23,6 @@ const SETTINGS = {
   EGRESS_ALLOW: "127.0.0.0/8",
 };
 
-/** A worker replaces itself to raise this limit, and its channel to us would be lost. */
-const UNLIMITED = { BUN_CONFIG_MAX_HTTP_REQUESTS: "65535" };
-
 export type InstanceOptions = {
   api: string | undefined;
   dataDir: string | undefined;
@@ -60,7 +57,7 @@ export class Instance {
     // Embedded Postgres runs as another user where we are root, and has to get through.
     mkdirSync(this.#folder, { mode: 0o755 });
     const { log } = this.#options;
-    const env: Record<string, string> = { ...UNLIMITED };
+    const env: Record<string, string> = {};
     if (this.#dataDir !== undefined) env["DATA_DIR"] = this.#dataDir;
     if (this.isOwn) {
       Object.assign(env, SETTINGS);

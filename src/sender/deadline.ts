@@ -1,45 +1,44 @@
-// The time that one attempt has in all, as an abort signal. The same signal drops the connection when no more of an
-// answer is wanted.
+// The time that one attempt has in all.
 
 import type { Clock, Timer } from "../lib/clock.ts";
 
 export class Deadline {
   readonly timeoutMs: number;
-  readonly #controller = new AbortController();
+  readonly #clock: Clock;
+  readonly #endsAt: number;
   readonly #timer: Timer;
-  #passed = false;
+  #hasFired = false;
+  #run: (() => void) | undefined;
 
   constructor(clock: Clock, timeoutMs: number) {
     this.timeoutMs = timeoutMs;
+    this.#clock = clock;
+    this.#endsAt = clock.monotonic() + timeoutMs;
     this.#timer = clock.after(timeoutMs, () => {
-      this.#passed = true;
-      this.#controller.abort();
+      this.#hasFired = true;
+      this.#run?.();
     });
   }
 
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  /** Whether the time ran out, rather than that dropConnection() was called. */
+  /** By the clock too: a process that was frozen sees what has arrived before it sees its timers. */
   get hasPassed(): boolean {
-    return this.#passed;
+    return this.#hasFired || this.#clock.monotonic() >= this.#endsAt;
   }
 
-  dropConnection(): void {
-    this.#controller.abort();
+  /** What is to happen when the time runs out, in place of what was said before. */
+  whenPassed(run: () => void): void {
+    this.#run = run;
   }
 
-  /** The attempt is over: the timer will not fire any more. */
+  /** The attempt is over: nothing will happen any more. */
   end(): void {
     this.#timer.cancel();
   }
 
   /** `work`, or undefined when the time runs out first. */
   within<Result>(work: Promise<Result>): Promise<Result | undefined> {
-    if (this.signal.aborted) return Promise.resolve(undefined);
     return new Promise((resolve, reject) => {
-      this.signal.addEventListener("abort", () => resolve(undefined), { once: true });
+      this.whenPassed(() => resolve(undefined));
       work.then(resolve, reject);
     });
   }

@@ -1,4 +1,4 @@
-// Names what Bun's fetch rejects with, in words for the webhook's owner: no addresses of ours, no secrets, no stack.
+// Names what ends a connection, in words for the webhook's owner: no addresses of ours, no secrets, no stack.
 
 import type { FailureStage } from "../domain/outcome.ts";
 
@@ -15,9 +15,8 @@ const NEVER_CONNECTED = new Map([
 const BROKEN = new Map([
   ["ECONNRESET", "the connection was closed before an answer came"],
   ["EPIPE", "the connection was closed before an answer came"],
-  ["ConnectionClosed", "the connection was closed before an answer came"],
-  ["EPROTO", "the TLS handshake failed: does this port speak TLS?"],
-  ["ResponseHeadersTooLarge", "the answer's headers are too large"],
+  ["ERR_SSL_WRONG_VERSION_NUMBER", "the TLS handshake failed: does this port speak TLS?"],
+  ["ERR_SSL_HTTP_REQUEST", "the TLS handshake failed: does this port speak TLS?"],
 ]);
 
 const CERTIFICATE = new Map([
@@ -40,12 +39,11 @@ export function failureOf(error: unknown): Failure {
   const code = codeOf(error);
   const certificate = CERTIFICATE.get(code);
   if (certificate !== undefined) return connect(`the TLS certificate was refused: ${certificate} (${code})`);
-  if (code.includes("CERT") || code.includes("TLS")) return connect(`the TLS connection was refused (${code})`);
+  if (code.includes("CERT")) return connect(`the TLS certificate was refused (${code})`);
   if (code === "ETIMEDOUT") return { stage: "timeout", error: "the connection timed out" };
   const known = NEVER_CONNECTED.get(code) ?? BROKEN.get(code);
   if (known !== undefined) return connect(known);
-  if (/HTTP|Content|Chunk|Transfer|Upgrade|Header/i.test(code))
-    return connect(`the answer is not valid HTTP (${code})`);
+  if (code.includes("_SSL_")) return connect(`the TLS handshake failed (${code})`);
   return connect(code === "" ? "the request failed" : `the request failed (${code})`);
 }
 
@@ -58,7 +56,7 @@ function connect(error: string): Failure {
   return { stage: "connect", error };
 }
 
-/** Bun's and OpenSSL's codes are single words; anything else is not shown. */
+/** The system's and OpenSSL's codes are single words; anything else is not shown. */
 function codeOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   return /^\w{1,60}$/.test(code) ? code : "";

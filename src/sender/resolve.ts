@@ -20,8 +20,8 @@ export type Resolution =
 export type Resolver = {
   /** What is known of `host` just now, without asking anybody. */
   known(host: string): Resolution | undefined;
-  /** Never rejects. A call whose `signal` aborts while it waits for its user's turn asks nobody. */
-  resolve(host: string, userId: string, signal: AbortSignal): Promise<Resolution>;
+  /** Never rejects. A call whose time has passed while it waited for its user's turn asks nobody. */
+  resolve(host: string, userId: string, time: { readonly hasPassed: boolean }): Promise<Resolution>;
 };
 
 export type ResolverOptions = { clock: Clock; guard: AddressGuard; lookup?: Lookup | undefined };
@@ -84,11 +84,11 @@ export function createResolver({ clock, guard, lookup = lookupByCAres }: Resolve
 
   return {
     known,
-    async resolve(host, userId, signal) {
+    async resolve(host, userId, time) {
       const atHand = known(host) ?? underWay.get(host);
       if (atHand !== undefined) return atHand;
       return limit.run(userId, async () => {
-        if (signal.aborted) return { kind: "timeout", reason: `too many names were being looked up before ${host}` };
+        if (time.hasPassed) return { kind: "timeout", reason: `too many names were being looked up before ${host}` };
         return known(host) ?? shared(host);
       });
     },

@@ -9,12 +9,11 @@ import { type Checked, checkWebhookUrl, type WebhookUrl } from "../domain/webhoo
 import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import { createAddressGuard } from "./address.ts";
-import { type Body, readBody } from "./answer.ts";
+import { type Answered, createPost } from "./post.ts";
 import { Deadline } from "./deadline.ts";
 import { type Failure, seconds } from "./failure.ts";
-import { post } from "./post.ts";
 import { createResolver, type Lookup, type Resolution } from "./resolve.ts";
-import { requestHeaders } from "./headers.ts";
+import { requestMessage } from "./request.ts";
 
 export type SendRequest = {
   url: string;
@@ -36,7 +35,7 @@ export type SendRequest = {
 export type TargetVerdict = { ok: true } | { ok: false; why: string };
 
 export type Sender = {
-  /** Makes one HTTP request at most; undefined when `mayStart` withheld it. Never rejects. */
+  /** Makes one attempt; undefined when `mayStart` withheld it. Never rejects. */
   send(request: SendRequest): Promise<Outcome | undefined>;
   /** For registration: may this URL be reached? One whose name does not resolve just now may. */
   checkTarget(url: string, userId: string): Promise<TargetVerdict>;
@@ -62,6 +61,7 @@ type Ending =
 
 /** Throws for a faulty `egressAllow`. */
 export function createSender({ clock, version, egressAllow, lookup }: SenderOptions): Sender {
+  const post = createPost(clock);
   const resolver = createResolver({ clock, guard: createAddressGuard(egressAllow), lookup });
   const userAgent = `Fairpost/${version}`;
 
@@ -78,40 +78,44 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
   async function attempt(request: SendRequest, deadline: Deadline): Promise<Ending> {
     const url = readUrl(request.url);
     if (!url.ok) return failed({ stage: "webhook", error: `the URL ${url.fault}` });
-    const headers = requestHeaders(request, url.value, userAgent, clock.now());
-    if (!headers.ok) return failed({ stage: "webhook", error: headers.fault });
+    const message = requestMessage(request, url.value, userAgent, clock.now());
+    if (!message.ok) return failed({ stage: "webhook", error: message.fault });
     // A name that is known costs no wait.
     const resolution = resolver.known(url.value.host) ?? (await resolve(url.value, request.userId, deadline));
     if (resolution.kind !== "resolved") return failed({ stage: STAGES[resolution.kind], error: resolution.reason });
     const mayStart = request.mayStart ?? (() => true);
-    const posted = await post(url.value, resolution.addresses, headers.value, request.payload, deadline, mayStart);
-    if (posted.kind === "withheld") return posted;
-    if (posted.kind === "failed") return failed(posted.failure);
-    const body = readBody(posted.response);
-    return answered(posted.response, body instanceof Promise ? await body : body, deadline);
+    const posted = await post(url.value, resolution.addresses, message.value, deadline, mayStart);
+    switch (posted.kind) {
+      case "withheld":
+        return posted;
+      case "failed":
+        return failed(posted.failure);
+      case "answered":
+        return answered(posted, deadline);
+    }
   }
 
   /** Waits for the name no longer than the attempt lasts. */
   async function resolve(url: WebhookUrl, userId: string, deadline: Deadline): Promise<Resolution> {
-    const found = await deadline.within(resolver.resolve(url.host, userId, deadline.signal));
+    const found = await deadline.within(resolver.resolve(url.host, userId, deadline));
     return (
       found ?? { kind: "timeout", reason: `looking up ${url.host} took longer than ${seconds(deadline.timeoutMs)}` }
     );
   }
 
-  function answered(response: Response, body: Body, deadline: Deadline): Ending {
-    if (body.end !== "complete") deadline.dropConnection();
+  function answered({ head, body }: Answered, deadline: Deadline): Ending {
+    const isSuccess = head.statusCode >= 200 && head.statusCode < 300;
     const answer = {
-      statusCode: response.status,
+      statusCode: head.statusCode,
       responseBody: body.text,
-      retryAfterMs: response.ok ? null : retryAfterMs(response.headers.get("retry-after"), clock.now()),
+      retryAfterMs: isSuccess || head.retryAfter === null ? null : retryAfterMs(head.retryAfter, clock.now()),
     };
     // A success is believed when its body has come to an end too, or is longer than is read. Anything else is a failure
     // whose status says more than how its body ended.
-    if (!response.ok || body.end !== "broken") return { kind: "answered", answer };
+    if (!isSuccess || body.end !== "broken") return { kind: "answered", answer };
     const failure: Failure = deadline.hasPassed
       ? { stage: "timeout", error: `the answer's body did not end within ${seconds(deadline.timeoutMs)}` }
-      : { stage: "connect", error: "the connection broke before the answer's body ended" };
+      : { stage: "connect", error: body.fault ?? "the connection broke before the answer's body ended" };
     return { kind: "failed", failure, answer };
   }
 

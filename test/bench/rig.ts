@@ -63,7 +63,6 @@ export class Rig {
       SECRETS_KEY: Buffer.alloc(32, 7).toString("base64"),
       EGRESS_ALLOW: "127.0.0.0/8",
       LOG_LEVEL: "warn",
-      BUN_CONFIG_MAX_HTTP_REQUESTS: "65535",
       ...more,
     };
   }

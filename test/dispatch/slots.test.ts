@@ -41,20 +41,6 @@ describe("a slot", () => {
   });
 });
 
-test("of requests in their first milliseconds only so many are under way as connections are kept", () => {
-  const { clock, counted, left } = slotsOf(256);
-  for (let begun = 0; begun < 64; begun += 1) {
-    expect(counted.isFull).toBe(false);
-    counted.begin("ada", "fast");
-  }
-  expect(counted.isFull).toBe(true);
-  clock.advance(9);
-  expect(counted.isFull).toBe(true);
-  clock.advance(1);
-  expect(left()).toBe(1);
-  expect(counted.isFull).toBe(false);
-});
-
 describe("the slow pool", () => {
   test("has a bound for each user, beyond which nothing unknown of it begins either", () => {
     const { counted } = slotsOf(256);

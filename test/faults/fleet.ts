@@ -10,7 +10,6 @@ import postgres from "postgres";
 import { anyFreePort } from "../../src/dev/ports.ts";
 import { isRunning } from "../../src/dev/processes.ts";
 import { projectRoot } from "../../src/dev/project.ts";
-import { withRequestLimit } from "../../src/dev/request-limit.ts";
 import { leaseTtlMs } from "../../src/domain/lease.ts";
 import { PARTITIONS } from "../../src/domain/limits.ts";
 import {
@@ -229,7 +228,7 @@ export class Fleet {
     const ready = Promise.withResolvers<void>();
     const child = Bun.spawn([process.execPath, "src/main.ts", role], {
       cwd: projectRoot,
-      env: withRequestLimit({ PATH: process.env["PATH"], ...this.#env, ...env }),
+      env: { PATH: process.env["PATH"], ...this.#env, ...env },
       stdio: ["ignore", log, log],
       ipc: (message) => {
         if (message === "ready") ready.resolve();

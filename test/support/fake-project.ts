@@ -24,7 +24,6 @@ export function createWorker({ attemptTimeoutMs, retryScheduleS }) {
     async start() {
       timer = setInterval(() => {}, 1_000);
       console.log("attempts of " + attemptTimeoutMs + " ms, after " + retryScheduleS + " s");
-      console.log("requests at most " + process.env.BUN_CONFIG_MAX_HTTP_REQUESTS);
     },
     async stop() {
       await Bun.sleep(Number(process.env.FAKE_DRAIN_MS ?? 0));
