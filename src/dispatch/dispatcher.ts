@@ -5,6 +5,12 @@ import type { Clock } from "../lib/clock.ts";
 import { FairQueue } from "./fair-queue.ts";
 import { type Pace, SLOW_AFTER_MS, Slots } from "./slots.ts";
 
+/**
+ * Requests that begin in one turn of the event loop. The next ones begin in the next turn, when answers that have come
+ * meanwhile have been read: so receivers work while we do, and nobody waits for hundreds of others to be written.
+ */
+const STARTS_PER_TURN_MAX = 64;
+
 export type DispatcherOptions<Key, Lane extends string> = {
   clock: Clock;
   /** Whose an actor is, by its key. */
@@ -58,10 +64,7 @@ export class Dispatcher<Key, Lane extends string, Message> {
     this.poke();
   }
 
-  /**
-   * Starts whatever may start, at the end of this turn of the event loop: requests that start together cost the HTTP
-   * client, and receivers, fewer wake-ups.
-   */
+  /** Starts whatever may start, at the end of this turn of the event loop. */
   poke(): void {
     if (this.#isPoked) return;
     this.#isPoked = true;
@@ -72,11 +75,13 @@ export class Dispatcher<Key, Lane extends string, Message> {
   }
 
   #start(): void {
-    while (!this.#slots.isFull && this.#options.mayStart()) {
+    for (let turns = 0; turns < STARTS_PER_TURN_MAX; turns += 1) {
+      if (this.#slots.isFull || !this.#options.mayStart()) return;
       const turn = this.#queue.next();
-      if (turn === undefined) break;
+      if (turn === undefined) return;
       this.#serve(turn.candidate, turn.lane);
     }
+    this.poke();
   }
 
   #serve(actor: Cell<Key, Lane, Message>, lane: Lane): void {

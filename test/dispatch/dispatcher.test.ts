@@ -10,8 +10,7 @@ type Key = { user: string };
 type Message = { endpoint: string; lane: Priority };
 
 /** A worker without Postgres and NATS: messages are told to cells, and the test ends their handling. */
-function worker(slots: number, concurrency = 1) {
-  const clock = new ManualClock();
+function worker(slots: number, concurrency = 1, clock = new ManualClock()) {
   const cells = new Map<string, Cell<Key, Priority, Message>>();
   const underWay: { message: Message; end: () => void }[] = [];
   const started: Message[] = [];
@@ -57,6 +56,23 @@ function worker(slots: number, concurrency = 1) {
 }
 
 describe("Dispatcher", () => {
+  test("begins 64 requests in one turn of the event loop, and the others in the next", () => {
+    const turns: (() => void)[] = [];
+    class TurnByTurn extends ManualClock {
+      override soon(run: () => void): void {
+        turns.push(run);
+      }
+    }
+    const { tell, started } = worker(256, 1, new TurnByTurn());
+    for (let endpoint = 0; endpoint < 100; endpoint += 1) tell(`user ${endpoint}`, `endpoint ${endpoint}`, "high");
+    expect(started).toHaveLength(0);
+    turns.shift()?.();
+    expect(started).toHaveLength(64);
+    turns.shift()?.();
+    expect(started).toHaveLength(100);
+    expect(turns).toHaveLength(0);
+  });
+
   test("one that turns out slow while it waits for memory keeps no fast one of its user waiting", async () => {
     const { clock, tell, endOne, started, withoutMemory } = worker(10, 2);
     for (const endpoint of ["a", "b"]) {
