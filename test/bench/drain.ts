@@ -34,7 +34,7 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
   while (keeper.ensured === undefined) await sleep(clock, 20);
   const announcer = new Announcer({ outgoing, clock, observe: () => {}, onAccepted: () => {}, restMs: () => 0 });
   const accounts = await createAccounts(database, options.accounts, options.webhooks, (number) => `${url}${number}`);
-  // As many requests in flight as a worker may have; and as many as Bun keeps connections for, which costs half as much.
+  // As many requests in flight as a worker may have; and as many as fetch keeps connections for, which costs half as much.
   const bare = await bareLoop(url, 30_000, 256);
   const bareAtBest = await bareLoop(url, 30_000, 64);
   const workers: Role[] = [];
