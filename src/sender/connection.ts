@@ -42,7 +42,8 @@ export class Connection {
     this.#socket
       .on(place.serverName === undefined ? "connect" : "secureConnect", () => this.#hasOpened())
       .on("data", (bytes: Buffer) => this.#read(bytes))
-      .on("end", () => this.#end(null))
+      // The runtime may report an error, and then an end as if it had been in order.
+      .on("end", () => this.#end(this.#error))
       .on("error", (error) => (this.#error = error))
       .on("close", () => this.#end(this.#error));
   }

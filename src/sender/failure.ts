@@ -39,7 +39,8 @@ export function failureOf(error: unknown): Failure {
   const code = codeOf(error);
   const certificate = CERTIFICATE.get(code);
   if (certificate !== undefined) return connect(`the TLS certificate was refused: ${certificate} (${code})`);
-  if (code.includes("CERT")) return connect(`the TLS certificate was refused (${code})`);
+  // An alert is the receiver's word, which may ask for a certificate of ours.
+  if (code.includes("CERT") && !code.includes("_ALERT_")) return connect(`the TLS certificate was refused (${code})`);
   if (code === "ETIMEDOUT") return { stage: "timeout", error: "the connection timed out" };
   const known = NEVER_CONNECTED.get(code) ?? BROKEN.get(code);
   if (known !== undefined) return connect(known);
