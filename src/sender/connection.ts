@@ -23,11 +23,16 @@ export type Place = {
 /** `error`: what ended the connection while the request was under way; null when that was over, or the receiver's wish. */
 export type Exchanged = { reader: AnswerReader; error: Error | null };
 
+/** So much the system takes of a connection, whether or not the receiver reads (Linux: the default of `tcp_wmem`). */
+const TAKEN_BYTES = 16 * 1024;
+
 export class Connection {
   readonly key: string;
   /** Until when the receiver may be trusted to keep it, by the monotonic clock; set by who keeps it. */
   usableUntil = 0;
   readonly #socket: Socket;
+  readonly #isTls: boolean;
+  #writtenBytes = 0;
   #state: "opening" | "idle" | "busy" | "closed" = "opening";
   #error: Error | null = null;
   #reader: AnswerReader | undefined;
@@ -38,9 +43,10 @@ export class Connection {
   constructor(place: Place) {
     this.key = place.key;
     this.#socket = openSocket(place);
+    this.#isTls = place.serverName !== undefined;
     this.#socket.setNoDelay(true);
     this.#socket
-      .on(place.serverName === undefined ? "connect" : "secureConnect", () => this.#hasOpened())
+      .on(this.#isTls ? "secureConnect" : "connect", () => this.#hasOpened())
       .on("data", (bytes: Buffer) => this.#read(bytes))
       // The runtime may report an error, and then an end as if it had been in order.
       .on("end", () => this.#end(this.#error))
@@ -64,6 +70,7 @@ export class Connection {
     if (this.#state !== "idle") throw new Error(`a connection that is ${this.#state} takes no request`);
     this.#state = "busy";
     this.#reader = new AnswerReader();
+    this.#writtenBytes += Buffer.byteLength(message);
     return new Promise((resolve) => {
       this.#done = resolve;
       this.#socket.write(message);
@@ -109,13 +116,22 @@ export class Connection {
     const reader = this.#reader;
     this.#state = "closed";
     this.#error = error;
-    this.#socket.destroy();
+    this.#release();
     this.#opened?.(error ?? hungUp());
     this.#onClose?.();
     if (reader !== undefined) {
       reader.end(error === null);
       this.#finish(reader, error);
     }
+  }
+
+  /**
+   * Over TLS the runtime holds on to what has been written until the system takes it, and to the connection as long,
+   * which is for ever with a receiver that does not read on. Only a reset ends that.
+   */
+  #release(): void {
+    if (this.#isTls && this.#writtenBytes > TAKEN_BYTES) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   #finish(reader: AnswerReader, error: Error | null): void {

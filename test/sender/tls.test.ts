@@ -45,17 +45,27 @@ test("a port that does not speak TLS is refused, clearly", async () => {
 });
 
 /** Trust is given to a process when it starts, so a process of its own trusts the certificate. */
-async function sendAllTrusting(urls: readonly string[]): Promise<unknown> {
+async function trusting<Result>(
+  program: string,
+  urls: readonly string[],
+  use: (child: Bun.Subprocess<"pipe", "pipe">) => Promise<Result>,
+): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), "fairpost-tls-"));
   const authority = join(folder, "ca.pem");
   await Bun.write(authority, RECEIVER_CERTIFICATE);
-  const child = Bun.spawn([process.execPath, join(import.meta.dir, "send-all.ts"), ...urls], {
+  const child = Bun.spawn([process.execPath, join(import.meta.dir, program), ...urls], {
     env: { ...process.env, NODE_EXTRA_CA_CERTS: authority },
+    stdin: "pipe",
     stdout: "pipe",
   });
-  const results: unknown = JSON.parse(await child.stdout.text());
+  const result = await use(child);
+  await child.stdin.end();
   await rm(folder, { recursive: true });
-  return results;
+  return result;
+}
+
+function sendAllTrusting(urls: readonly string[]): Promise<unknown> {
+  return trusting("send-all.ts", urls, async (child) => JSON.parse(await child.stdout.text()));
 }
 
 test("a trusted certificate is checked against the name, although an address is dialled", async () => {
@@ -92,6 +102,25 @@ test("a body that ends with the connection is not complete when TLS breaks", asy
     "the connection broke before the answer's body ended",
   ]);
   between.close();
+});
+
+test("a receiver that does not read on is hung up on, whatever of the request is unsent", async () => {
+  const closed = Promise.withResolvers<void>();
+  using receiver = Bun.listen({
+    hostname: "127.0.0.1",
+    port: 0,
+    tls: { key: RECEIVER_KEY, cert: RECEIVER_CERTIFICATE },
+    socket: {
+      data(socket) {
+        socket.pause();
+        socket.write("HTTP/1.1 413 X\r\ncontent-length: 0\r\n\r\n");
+      },
+      close: () => closed.resolve(),
+      error: () => {},
+    },
+  });
+  // While the sender is still there: with it, its connections would end.
+  await trusting("send-large.ts", [`https://receiver.example:${receiver.port}/`], () => closed.promise);
 });
 
 test("a receiver that asks for a certificate of ours has not had its own refused", () => {
