@@ -78,11 +78,13 @@ export function createPost(clock: Clock): Post {
   };
 }
 
+/** Two names at one address share nothing: a proxy may have bound the connection to the name that it saw first. */
 function placeOf({ scheme, host, port }: WebhookUrl, address: string): Place {
-  if (scheme === "http") return { key: `${address} ${port}`, address, port };
+  const key = `${scheme} ${address} ${port} ${host}`;
+  if (scheme === "http") return { key, address, port };
   // An address in the URL has no name to send: the certificate is checked against the address itself.
   const serverName = isAddressLiteral(host) ? null : host;
-  return { key: `${address} ${port} ${host}`, address, port, serverName };
+  return { key, address, port, serverName };
 }
 
 function postedBy(reader: AnswerReader, error: Error | null, deadline: Deadline): Posted {

@@ -38,6 +38,14 @@ test("one connection carries one request after another", async () => {
   expect(receiver.connections).toBe(1);
 });
 
+test("two names at one address do not share a connection", async () => {
+  using receiver = receiverWith(answer);
+  const sender = senderWith({ lookup: async () => ["127.0.0.1"] });
+  const hosts = ["one.example", "two.example", "127.0.0.1", "one.example", "two.example"];
+  for (const host of hosts) await sender.send(requestTo(`http://${host}:${receiver.port}/`));
+  expect(receiver.connections).toBe(3);
+});
+
 test("requests at the same time have a connection each", async () => {
   using receiver = receiverWith(answer);
   const sender = senderWith();
