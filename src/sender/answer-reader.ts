@@ -95,31 +95,36 @@ export class AnswerReader {
     this.#fault = fault;
   }
 
-  /** What follows the head; undefined while it has not ended. */
+  /** What follows the head; undefined while it has not ended. `bytes` become text once, however many heads they hold. */
   #feedHead(bytes: Buffer): Buffer | undefined {
-    const searchedTo = Math.max(0, this.#line.length - 3);
     const before = this.#line.length;
     const text = this.#line + bytes.toString("latin1", 0, HEAD_BYTES_MAX + 1);
-    this.#headBytes += bytes.length;
-    END_OF_HEAD.lastIndex = searchedTo;
-    const end = END_OF_HEAD.exec(text);
-    if (end === null) {
-      this.#line = text;
-      if (!text.startsWith(BEGINNING.slice(0, text.length))) return this.#refuse(NO_HTTP);
-      return this.#headBytes > HEAD_BYTES_MAX ? this.#refuse(TOO_LARGE) : undefined;
+    let begin = 0;
+    END_OF_HEAD.lastIndex = Math.max(0, before - 3);
+    for (let end = END_OF_HEAD.exec(text); end !== null; end = END_OF_HEAD.exec(text)) {
+      const next = end.index + end[0].length;
+      this.#headBytes += next - Math.max(begin, before);
+      if (this.#headBytes > HEAD_BYTES_MAX) return this.#refuse(TOO_LARGE);
+      const head = parseHead(text.slice(begin, end.index));
+      // Nobody asked for another protocol.
+      if (head === undefined || head.statusCode === 101) return this.#refuse(NO_HTTP);
+      if (head.statusCode >= 200) {
+        this.#begin(head);
+        return bytes.subarray(next - before);
+      }
+      begin = next;
     }
-    const rest = bytes.subarray(end.index + end[0].length - before);
-    this.#headBytes -= rest.length;
-    if (this.#headBytes > HEAD_BYTES_MAX) return this.#refuse(TOO_LARGE);
+    this.#headBytes += bytes.length - Math.max(0, begin - before);
+    this.#line = text.slice(begin);
+    if (!this.#line.startsWith(BEGINNING.slice(0, this.#line.length))) return this.#refuse(NO_HTTP);
+    return this.#headBytes > HEAD_BYTES_MAX ? this.#refuse(TOO_LARGE) : undefined;
+  }
+
+  #begin(head: AnswerHead): void {
     this.#line = "";
-    const head = parseHead(text.slice(0, end.index));
-    // Nobody asked for another protocol.
-    if (head === undefined || head.statusCode === 101) return this.#refuse(NO_HTTP);
-    if (head.statusCode < 200) return rest.length > 0 ? this.#feedHead(rest) : undefined;
     this.#head = head;
     this.#state = head.framing.kind === "none" ? "complete" : "body";
     if (head.framing.kind === "length") this.#left = head.framing.bytes;
-    return rest;
   }
 
   #feedBody(bytes: Buffer): void {

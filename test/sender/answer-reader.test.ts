@@ -1,6 +1,6 @@
 // How an answer is read: what frames its body, what is kept of it, and when the connection may be used again.
 
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { RESPONSE_KEPT_BYTES_MAX, RESPONSE_READ_BYTES_MAX } from "../../src/domain/limits.ts";
 import { AnswerReader } from "../../src/sender/answer-reader.ts";
@@ -128,6 +128,14 @@ test("so much is read of a body, whatever frames it, and less is kept", () => {
       body: "x".repeat(RESPONSE_KEPT_BYTES_MAX),
     });
   }
+});
+
+test("informational answers that come together are made text once, not once each", () => {
+  using decode = spyOn(Buffer.prototype, "toString");
+  const reader = new AnswerReader();
+  reader.feed(Buffer.from(`${"HTTP/1.1 100\n\n".repeat(4_000)}${OK}content-length: 0\r\n\r\n`));
+  expect(decode).toHaveBeenCalledTimes(1);
+  expect(reader.state).toBe("complete");
 });
 
 test("the few headers that matter are read in any case", () => {
