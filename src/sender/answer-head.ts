@@ -36,7 +36,10 @@ export function parseHead(text: string): AnswerHead | undefined {
       .split(/[\s,]+/) ?? [];
   const isPersistent = version === "1" ? !options.includes("close") : options.includes("keep-alive");
   // Length and chunks at once are an attempt to smuggle, or a mistake: such a connection ends (section 6.1).
-  const isClear = framing.kind !== "until-close" && (encoding === undefined || length === undefined);
+  // Where a body is announced but cannot be (204), it may come all the same, and look like the next answer.
+  const hasOneEnd = encoding === undefined || length === undefined;
+  const hasNoBody = encoding === undefined && (length ?? 0) === 0;
+  const isClear = framing.kind === "none" ? hasNoBody : framing.kind !== "until-close" && hasOneEnd;
   const timeout = /(?:^|[\s,])timeout=(\d{1,6})/i.exec(headers.get("keep-alive") ?? "")?.[1];
   return {
     statusCode,
