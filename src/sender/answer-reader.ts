@@ -201,6 +201,7 @@ export class AnswerReader {
 const BEGINNING = "HTTP/1.";
 const END_OF_HEAD = /\r?\n\r?\n/g;
 const LF = 0x0a;
-const CHUNK_SIZE = /^([0-9a-f]{1,8})[ \t]*(?:;.*)?$/i;
+/** Some pad it with zeros. */
+const CHUNK_SIZE = /^([0-9a-f]{1,16})[ \t]*(?:;.*)?$/i;
 const NO_HTTP = "the answer is not valid HTTP";
 const TOO_LARGE = "the answer's headers are too large";

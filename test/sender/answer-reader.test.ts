@@ -36,6 +36,7 @@ describe("the end of a body", () => {
     ["a length of nothing", `${OK}content-length: 0\r\n\r\n`, ""],
     ["its status", `HTTP/1.1 204 No Content\r\n\r\n`, ""],
     ["chunks", `${OK}Transfer-Encoding: Chunked\r\n\r\n2;a=b\r\nab\r\n1\r\nc\r\n0\r\nx: y\r\n\r\n`, "abc"],
+    ["chunks of padded size", `${OK}transfer-encoding: chunked\r\n\r\n000000000002\r\nok\r\n0\r\n\r\n`, "ok"],
     ["chunks, whatever the length says", `${OK}transfer-encoding: chunked\r\n\r\n0\r\n\r\n`, ""],
     ["bare line feeds", `HTTP/1.1 200 OK\ncontent-length: 2\n\nok`, "ok"],
     ["a folded header", `${OK}x: a\r\n b\r\ncontent-length:\r\n 2\r\n\r\nok`, "ok"],
