@@ -13,8 +13,8 @@ const OTHERS_REMEMBERED_MS = 1_000;
  * even the calmest second of the last minute was as late as that, by somebody else's doing, resting more would not help:
  * so much later than it still counts as in time. (With more, a burst would raise what it is measured by.)
  */
-const LATE_MS = 0.8;
-const CALMEST_FACTOR = 1.3;
+const LATE_MS = 0.6;
+const CALMEST_FACTOR = 1.15;
 /** Rest for each millisecond of work: when others appear, and its bounds. */
 const RATIO_START = 3;
 const RATIO_MIN = 0.05;

@@ -34,7 +34,7 @@ export function parseHead(text: string): AnswerHead | undefined {
       .get("connection")
       ?.toLowerCase()
       .split(/[\s,]+/) ?? [];
-  const isPersistent = version === "1" ? !options.includes("close") : options.includes("keep-alive");
+  const isPersistent = !options.includes("close") && (version === "1" || options.includes("keep-alive"));
   // Length and chunks at once are an attempt to smuggle, or a mistake: such a connection ends (section 6.1).
   // Where a body is announced but cannot be (204), it may come all the same, and look like the next answer.
   const hasOneEnd = encoding === undefined || length === undefined;

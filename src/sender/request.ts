@@ -35,7 +35,6 @@ host: ${url.authority}\r
 content-type: application/json\r
 content-length: ${Buffer.byteLength(payload)}\r
 user-agent: ${userAgent}\r
-accept: */*\r
 accept-encoding: identity\r
 webhook-id: ${eventId}\r
 webhook-timestamp: ${timestampS}\r
