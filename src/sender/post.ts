@@ -64,7 +64,7 @@ export function createPost(clock: Clock): Post {
       const connection = new Connection(place);
       deadline.whenPassed(() => connection.close());
       const error = await connection.opened();
-      // Opening takes time, and more than the clock of a process that was frozen meanwhile could tell it.
+      // A process that was frozen meanwhile sees the open connection before its timers.
       if (deadline.hasPassed) {
         connection.close();
         return noAnswer(deadline);

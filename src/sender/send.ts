@@ -108,7 +108,7 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
     const answer = {
       statusCode: head.statusCode,
       responseBody: body.text,
-      retryAfterMs: isSuccess || head.retryAfter === null ? null : retryAfterMs(head.retryAfter, clock.now()),
+      retryAfterMs: isSuccess ? null : retryAfterMs(head.retryAfter, clock.now()),
     };
     // A success is believed when its body has come to an end too, or is longer than is read. Anything else is a failure
     // whose status says more than how its body ended.
