@@ -154,16 +154,25 @@ export class Pull {
       if (oldest[1].remaining === 0) this.#close(oldest[0]);
     }
     this.#options.onMessage(message, new AckHandle(reply, connection));
+    this.#requestMore();
+  }
+
+  /** In halves, so that the next request is there before the last one is used up. */
+  #requestMore(): void {
     if (this.#wanted <= this.#options.batch / 2) this.#request();
   }
 
-  /** A request has ended: 404 and 408 when it expired, 409 when its bytes are used up; else the server refused it. */
+  /**
+   * A request has ended: 404 and 408 when it expired, 409 when its messages or its bytes are used up (NATS says so of the
+   * messages if bytes are left); else the server refused it.
+   */
   #receiveStatus(message: Msg): void {
     const code = message.headers?.code ?? 0;
     if (code === 100) return;
     this.#close(Number(message.subject.slice(this.#inbox.length + 1)));
-    const isUsedUp = code === 409 && message.headers?.description.includes("MaxBytes") === true;
-    if (code === 404 || code === 408 || isUsedUp) this.#request();
+    const description = message.headers?.description ?? "";
+    const isUsedUp = code === 409 && (description.includes("MaxBytes") || description === "Batch Completed");
+    if (code === 404 || code === 408 || isUsedUp) this.#requestMore();
     else {
       this.#options.onRefused?.();
       this.#pause ??= this.#options.clock.after(REFUSED_PAUSE_MS, () => this.#startOver());

@@ -164,6 +164,15 @@ describe("Pull", () => {
     await one.pull.stop();
   });
 
+  test("takes it for no refusal that the messages of a request are used up", async () => {
+    const sequences = await publishMany(200, { partition: 3 });
+    const puller = pull(16);
+    await eventually(() => expect(puller.received).toHaveLength(sequences.length));
+    expect(puller.refused).toEqual([]);
+    expect(puller.seqs().toSorted((a, b) => a - b)).toEqual(sequences.toSorted((a, b) => a - b));
+    puller.pull.abandon();
+  });
+
   test("abandoned, it hears nothing more", async () => {
     const one = pull();
     one.pull.abandon();
