@@ -6,9 +6,14 @@ export function plainArray(values: readonly (string | number | null)[]): string 
   return `{${values.map((value) => value ?? "NULL").join(",")}}`;
 }
 
-/** Of any text; most elements of ours are null. */
-export function textArray(values: readonly (string | null)[]): string {
-  return `{${values.map((value) => (value === null ? "NULL" : quoted(value))).join(",")}}`;
+/** For `unnest` beside other arrays, which fills what is missing with nulls: an array of nulls alone need not be sent. */
+export function sparseArray(values: readonly (string | number | null)[]): string | null {
+  return values.every((value) => value === null) ? null : plainArray(values);
+}
+
+/** The same of any text. */
+export function sparseTextArray(values: readonly (string | null)[]): string | null {
+  return sparseArray(values.map((value) => (value === null ? null : quoted(value))));
 }
 
 function quoted(value: string): string {

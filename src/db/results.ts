@@ -3,7 +3,7 @@
 
 import type { DeliveryId } from "../domain/ids.ts";
 import type { TurnResult } from "../domain/turn-result.ts";
-import { plainArray, textArray } from "./array-literal.ts";
+import { plainArray, sparseArray, sparseTextArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
 /** `agoMs`: how long ago it happened. */
@@ -23,19 +23,19 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       plainArray(ids),
       plainArray(results.map((result) => result.generation)),
       plainArray(results.map(({ place }) => (place.kind === "completed" ? place.status : place.kind))),
-      plainArray(results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs))),
-      plainArray(results.map(({ place }) => (place.kind === "stream" ? place.seq : null))),
-      plainArray(results.map(({ place }) => (place.kind === "stream" ? place.epoch : null))),
+      sparseArray(results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs))),
+      sparseArray(results.map(({ place }) => (place.kind === "stream" ? place.seq : null))),
+      sparseArray(results.map(({ place }) => (place.kind === "stream" ? place.epoch : null))),
       plainArray(results.map((result) => result.attempt?.attempt ?? null)),
-      textArray(results.map((result) => result.error)),
+      sparseTextArray(results.map((result) => result.error)),
       ...boundsOf(ids),
       plainArray(tried.map((result) => result.attempt?.id ?? null)),
       plainArray(tried.map((result) => result.deliveryId)),
       plainArray(tried.map((result) => result.attempt?.attempt ?? null)),
-      plainArray(tried.map((result) => result.attempt?.statusCode ?? null)),
+      sparseArray(tried.map((result) => result.attempt?.statusCode ?? null)),
       plainArray(tried.map((result) => result.attempt?.latencyMs ?? null)),
-      textArray(tried.map((result) => result.attempt?.error ?? null)),
-      textArray(tried.map((result) => result.attempt?.responseBody ?? null)),
+      sparseTextArray(tried.map((result) => result.attempt?.error ?? null)),
+      sparseTextArray(tried.map((result) => result.attempt?.responseBody ?? null)),
       plainArray(tried.map((result) => Math.round(result.agoMs))),
     ],
     { prepare: true },
