@@ -9,8 +9,8 @@ import { parseMessage } from "./message.ts";
 import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
 
-/** Messages of one lane that may be on their way to us at once. */
-const PULL_BATCH = 256;
+/** Messages of one lane that may be on their way to us at once. With 48 lanes it is also what may come beyond the bounds. */
+const PULL_BATCH = 128;
 
 export type PartitionIntakeOptions = {
   link: NatsLink;
