@@ -201,6 +201,7 @@ export function createWorker(config: Config, isFair = true): Service {
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
       const mayPull = () => !held.isTooMuch;
+      const isCareful = () => !held.isBelowHalf;
       const receiveOne: typeof receive = (message, handle) => {
         const isFirst = message.origin === "accept" && handle.deliveryCount === 1;
         if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
@@ -210,7 +211,16 @@ export function createWorker(config: Config, isFair = true): Service {
         refused();
         keeper.look();
       };
-      return new PartitionIntake({ link, partition, clock, mayPull, onRefused, receive: receiveOne, onUnreadable });
+      return new PartitionIntake({
+        link,
+        partition,
+        clock,
+        mayPull,
+        isCareful,
+        onRefused,
+        receive: receiveOne,
+        onUnreadable,
+      });
     },
     async lastSequence() {
       if (link.connection === undefined) throw new Error("not connected to NATS");

@@ -9,14 +9,18 @@ import { parseMessage } from "./message.ts";
 import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
 
-/** Messages of one lane that may be on their way to us at once. With 48 lanes it is also what may come beyond the bounds. */
-const PULL_BATCH = 128;
+/** Messages of one lane that may be on their way to us at once. */
+const PULL_BATCH = 256;
+/** The same while much is in hand: of all lanes together it is what may still come beyond the bounds. */
+const CAREFUL_PULL_BATCH = 64;
 
 export type PartitionIntakeOptions = {
   link: NatsLink;
   partition: Partition;
   clock: Clock;
   mayPull: () => boolean;
+  /** So much is in hand that less should be on its way. */
+  isCareful: () => boolean;
   onRefused: () => void;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
@@ -28,7 +32,16 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({ link, partition, clock, mayPull, onRefused, receive, onUnreadable }: PartitionIntakeOptions) {
+  constructor({
+    link,
+    partition,
+    clock,
+    mayPull,
+    isCareful,
+    onRefused,
+    receive,
+    onUnreadable,
+  }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
@@ -36,7 +49,7 @@ export class PartitionIntake {
           link,
           consumer: consumerName(partition, priority),
           clock,
-          batch: PULL_BATCH,
+          batch: () => (isCareful() ? CAREFUL_PULL_BATCH : PULL_BATCH),
           mayPull,
           onRefused,
           onMessage(raw, handle) {

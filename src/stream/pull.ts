@@ -24,8 +24,8 @@ export type PullOptions = {
   link: { readonly connection: NatsConnection | undefined };
   consumer: string;
   clock: Clock;
-  /** Messages asked for at once: what may be on its way at any moment. */
-  batch: number;
+  /** Messages that may be on their way just now; asked before each request. */
+  batch: () => number;
   /** False while so much is in hand that more must wait for what is being handed back; asked again shortly. */
   mayPull?: () => boolean;
   /** The server refused a request: there is no such consumer, or it has just gone or moved. What it remembered may be lost. */
@@ -114,7 +114,9 @@ export class Pull {
       });
       return;
     }
-    const batch = this.#options.batch - this.#wanted;
+    const batch = this.#options.batch() - this.#wanted;
+    // The bound has come down; the end of what was asked for asks again.
+    if (batch <= 0) return;
     this.#lastRequest += 1;
     this.#requests.set(this.#lastRequest, { remaining: batch });
     this.#wanted += batch;
@@ -159,7 +161,7 @@ export class Pull {
 
   /** In halves, so that the next request is there before the last one is used up. */
   #requestMore(): void {
-    if (this.#wanted <= this.#options.batch / 2) this.#request();
+    if (this.#wanted <= this.#options.batch() / 2) this.#request();
   }
 
   /**

@@ -40,7 +40,7 @@ const seqOf = async (message: Message) => {
 const publishMany = (count: number, more: Partial<Message> = {}) =>
   Promise.all(Array.from({ length: count }, () => seqOf(messageOf({ webhookId: newId<WebhookId>(), ...more }))));
 
-function pull(batch = 16) {
+function pull(batch: () => number = () => 16) {
   const received: Handle[] = [];
   const refused: number[] = [];
   const started = new Pull({
@@ -88,7 +88,7 @@ describe("Publisher", () => {
 describe("Pull", () => {
   test("an exact stop: what the server handed out was received, and nothing of it is missed", async () => {
     const seqs = await publishMany(300);
-    const first = pull(32);
+    const first = pull(() => 32);
     await eventually(() => expect(first.received.length).toBeGreaterThan(20));
     await first.pull.stop();
     const info = await (await jetstreamManager(connection)).consumers.info("WEBHOOKS", "p03-high");
@@ -166,10 +166,22 @@ describe("Pull", () => {
 
   test("takes it for no refusal that the messages of a request are used up", async () => {
     const sequences = await publishMany(200, { partition: 3 });
-    const puller = pull(16);
+    const puller = pull();
     await eventually(() => expect(puller.received).toHaveLength(sequences.length));
     expect(puller.refused).toEqual([]);
     expect(puller.seqs().toSorted((a, b) => a - b)).toEqual(sequences.toSorted((a, b) => a - b));
+    puller.pull.abandon();
+  });
+
+  test("goes on when less may be on its way than before", async () => {
+    await publishMany(150, { partition: 3 });
+    let most = 64;
+    const puller = pull(() => most);
+    await eventually(() => expect(puller.received.length).toBeGreaterThan(0));
+    most = 4;
+    await eventually(() => expect(puller.received).toHaveLength(150));
+    await publishMany(10, { partition: 3 });
+    await eventually(() => expect(puller.received).toHaveLength(160));
     puller.pull.abandon();
   });
 
