@@ -200,8 +200,6 @@ export function createWorker(config: Config, isFair = true): Service {
     pull(partition, receive, refused) {
       const onUnreadable = (subject: string, seq: number, error: unknown) =>
         observe("message.unreadable", { subject, seq, error: describeError(error) });
-      const mayPull = () => !held.isTooMuch;
-      const isCareful = () => !held.isBelowHalf;
       const receiveOne: typeof receive = (message, handle) => {
         const isFirst = message.origin === "accept" && handle.deliveryCount === 1;
         if (isFirst && !refill.hasBacklog(message.userId)) giveWay.cameBy(message.userId);
@@ -215,8 +213,7 @@ export function createWorker(config: Config, isFair = true): Service {
         link,
         partition,
         clock,
-        mayPull,
-        isCareful,
+        inHand: held,
         onRefused,
         receive: receiveOne,
         onUnreadable,

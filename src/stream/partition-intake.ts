@@ -18,9 +18,8 @@ export type PartitionIntakeOptions = {
   link: NatsLink;
   partition: Partition;
   clock: Clock;
-  mayPull: () => boolean;
-  /** So much is in hand that less should be on its way. */
-  isCareful: () => boolean;
+  /** What its messages add to. While it is too much, nothing more is asked for. */
+  inHand: { readonly isTooMuch: boolean; readonly isBelowHalf: boolean };
   onRefused: () => void;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
@@ -32,16 +31,7 @@ export class PartitionIntake {
   readonly #pulls: readonly Pull[];
 
   /** Begins to pull at once. */
-  constructor({
-    link,
-    partition,
-    clock,
-    mayPull,
-    isCareful,
-    onRefused,
-    receive,
-    onUnreadable,
-  }: PartitionIntakeOptions) {
+  constructor({ link, partition, clock, inHand, onRefused, receive, onUnreadable }: PartitionIntakeOptions) {
     this.name = `intake ${partitionName(partition)}`;
     this.#pulls = PRIORITIES.map(
       (priority) =>
@@ -49,8 +39,7 @@ export class PartitionIntake {
           link,
           consumer: consumerName(partition, priority),
           clock,
-          batch: () => (isCareful() ? CAREFUL_PULL_BATCH : PULL_BATCH),
-          mayPull,
+          batch: () => (inHand.isTooMuch ? 0 : inHand.isBelowHalf ? PULL_BATCH : CAREFUL_PULL_BATCH),
           onRefused,
           onMessage(raw, handle) {
             let message: Message;

@@ -24,10 +24,8 @@ export type PullOptions = {
   link: { readonly connection: NatsConnection | undefined };
   consumer: string;
   clock: Clock;
-  /** Messages that may be on their way just now; asked before each request. */
+  /** Messages that may be on their way just now; asked before each request, and again shortly while it is 0. */
   batch: () => number;
-  /** False while so much is in hand that more must wait for what is being handed back; asked again shortly. */
-  mayPull?: () => boolean;
   /** The server refused a request: there is no such consumer, or it has just gone or moved. What it remembered may be lost. */
   onRefused?: () => void;
   /** Must not throw. */
@@ -44,7 +42,7 @@ const REQUEST_BYTES_MAX = 512 * 1024;
 const LOST_AFTER_MS = 1_000;
 /** Pause before the next request after one that the server refused. */
 const REFUSED_PAUSE_MS = 250;
-/** Pause while too much is in hand. */
+/** Pause while nothing may come. */
 const BUSY_PAUSE_MS = 20;
 
 export class Pull {
@@ -107,16 +105,15 @@ export class Pull {
 
   #request(): void {
     if (this.#stopping || this.#pause !== undefined || !this.#isOpen) return;
-    if (this.#options.mayPull?.() === false) {
+    const most = this.#options.batch();
+    if (most === 0) {
       this.#pause = this.#options.clock.after(BUSY_PAUSE_MS, () => {
         this.#pause = undefined;
         this.#request();
       });
       return;
     }
-    const batch = this.#options.batch() - this.#wanted;
-    // The bound has come down; the end of what was asked for asks again.
-    if (batch <= 0) return;
+    const batch = most - this.#wanted;
     this.#lastRequest += 1;
     this.#requests.set(this.#lastRequest, { remaining: batch });
     this.#wanted += batch;
@@ -130,12 +127,12 @@ export class Pull {
 
   /** Forgets every request and makes a new one: after a reconnection the server knows none of them. */
   renew(): void {
-    this.#pause?.cancel();
     if (!this.#stopping) this.#subscribe();
     this.#startOver();
   }
 
   #startOver(): void {
+    this.#pause?.cancel();
     this.#pause = undefined;
     this.#requests.clear();
     this.#wanted = 0;
