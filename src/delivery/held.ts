@@ -57,6 +57,11 @@ export class HeldMessages implements Service {
     return this.#notInFlight("count") > HELD_MESSAGES_MAX || this.#notInFlight("bytes") > HELD_BYTES_MAX;
   }
 
+  /** Messages that may still come before it is too much. */
+  get room(): number {
+    return Math.max(0, HELD_MESSAGES_MAX - this.#notInFlight("count"));
+  }
+
   get isBelowHalf(): boolean {
     return this.#notInFlight("count") < HELD_MESSAGES_MAX / 2 && this.#notInFlight("bytes") < HELD_BYTES_MAX / 2;
   }

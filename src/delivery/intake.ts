@@ -9,7 +9,7 @@ import { ACTOR_IDLE_MS, UNCHECKED_AGE_MS } from "../domain/limits.ts";
 import { laneDepth } from "../domain/lane-depth.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 import type { Attempts } from "./attempt.ts";
@@ -36,6 +36,9 @@ export type IntakeOptions = {
 /** A message whose row cannot be read just now, or whose actor crashed, comes again after this. */
 const TROUBLE_PAUSE_MS = 2_000;
 
+/** Too much in hand for so long is handed back: what fast endpoints will have worked off in a moment need not go. */
+const HAND_BACK_AFTER_MS = 50;
+
 /** What is handed back is reported together: with large payloads there are dozens of rounds a second. */
 const HAND_BACK_REPORT_MS = 1_000;
 
@@ -44,6 +47,8 @@ export class Intake {
   readonly #options: IntakeOptions;
   /** Of partitions that are being given back. */
   readonly #parked = new Map<Partition, Held[]>();
+  /** Runs while there is too much. */
+  #tooMuch: Timer | undefined;
   /** Not reported yet. */
   #handedBack = 0;
 
@@ -120,7 +125,7 @@ export class Intake {
       return;
     }
     this.actors.ensure(webhookId, () => this.#createActor(held.message)).tell(priority, held);
-    this.#handBack();
+    this.#noticeTooMuch();
   }
 
   #createActor({ webhookId, userId, partition }: Message): EndpointActor {
@@ -140,7 +145,20 @@ export class Intake {
     });
   }
 
-  /** Too much in hand: the users who have most waiting give the tails of their mailboxes back to the table. */
+  #noticeTooMuch(): void {
+    const { held: all, clock } = this.#options;
+    if (MEASURES.some((measure) => all.excess(measure) > 0)) {
+      this.#tooMuch ??= clock.after(HAND_BACK_AFTER_MS, () => {
+        this.#tooMuch = undefined;
+        this.#handBack();
+      });
+      return;
+    }
+    this.#tooMuch?.cancel();
+    this.#tooMuch = undefined;
+  }
+
+  /** The users who have most waiting give the tails of their mailboxes back to the table. */
   #handBack(): void {
     const { held: all, attempts, observe, clock } = this.#options;
     for (const measure of MEASURES) {

@@ -1,6 +1,7 @@
 // Pulls the three lanes of one partition and hands on what arrives, in the domain's words.
 
 import type { Message } from "../domain/delivery.ts";
+import { PARTITIONS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { PRIORITIES } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -11,15 +12,19 @@ import { consumerName } from "./subjects.ts";
 
 /** Messages of one lane that may be on their way to us at once. */
 const PULL_BATCH = 256;
-/** The same while much is in hand: of all lanes together it is what may still come beyond the bounds. */
-const CAREFUL_PULL_BATCH = 64;
+/** The same while much is in hand: a lane's part of the room that is left, between these. */
+const CAREFUL_PULL_BATCH_MIN = 8;
+const CAREFUL_PULL_BATCH_MAX = 64;
+const LANES = PARTITIONS * PRIORITIES.length;
+
+type InHand = { readonly isTooMuch: boolean; readonly isBelowHalf: boolean; readonly room: number };
 
 export type PartitionIntakeOptions = {
   link: NatsLink;
   partition: Partition;
   clock: Clock;
   /** What its messages add to. While it is too much, nothing more is asked for. */
-  inHand: { readonly isTooMuch: boolean; readonly isBelowHalf: boolean };
+  inHand: InHand;
   onRefused: () => void;
   receive: (message: Message, handle: Handle) => void;
   /** Somebody else's message on our subjects. It is left alone: it comes again, and again is reported. */
@@ -39,7 +44,7 @@ export class PartitionIntake {
           link,
           consumer: consumerName(partition, priority),
           clock,
-          batch: () => (inHand.isTooMuch ? 0 : inHand.isBelowHalf ? PULL_BATCH : CAREFUL_PULL_BATCH),
+          batch: () => batchBeside(inHand),
           onRefused,
           onMessage(raw, handle) {
             let message: Message;
@@ -69,4 +74,10 @@ export class PartitionIntake {
   renew(): void {
     for (const pull of this.#pulls) pull.renew();
   }
+}
+
+function batchBeside({ isTooMuch, isBelowHalf, room }: InHand): number {
+  if (isTooMuch) return 0;
+  if (isBelowHalf) return PULL_BATCH;
+  return Math.max(CAREFUL_PULL_BATCH_MIN, Math.min(CAREFUL_PULL_BATCH_MAX, Math.floor(room / LANES)));
 }
