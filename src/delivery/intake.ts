@@ -39,7 +39,7 @@ const TROUBLE_PAUSE_MS = 2_000;
 /** Too much in hand for so long is handed back: what fast endpoints will have worked off in a moment need not go. */
 const HAND_BACK_AFTER_MS = 50;
 
-/** What is handed back is reported together: with large payloads there are dozens of rounds a second. */
+/** What is handed back is reported together: there can be twenty rounds a second. */
 const HAND_BACK_REPORT_MS = 1_000;
 
 export class Intake {
