@@ -4,7 +4,7 @@ import manifest from "../package.json";
 import { createApiApp } from "./api/app.ts";
 import { ensureFirstSuperuser } from "./api/first-superuser.ts";
 import type { Config } from "./config.ts";
-import { errorCodeOf } from "./db/database.ts";
+import { isRefusedValue } from "./db/database.ts";
 import { disableWebhook, listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
 import { Pulse } from "./db/pulse.ts";
 import { checkDeliveries, recordResults } from "./db/results.ts";
@@ -20,9 +20,10 @@ import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import type { UserId } from "./domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX } from "./domain/limits.ts";
+import { webhookDisabledData } from "./domain/operational-event.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
-import { RawJson } from "./lib/json.ts";
+import { jsonText, RawJson } from "./lib/json.ts";
 import { createPasswords } from "./lib/password.ts";
 import { ownIdentity } from "./lib/process-identity.ts";
 import { systemRandom } from "./lib/random.ts";
@@ -106,7 +107,7 @@ export function createWorker(config: Config, isFair = true): Service {
     observe,
     write: (results) => database.run(() => recordResults(sql, results)),
     read: (ids) => database.run(() => checkDeliveries(sql, ids)),
-    isRefusal: (error) => /^2[23]/.test(errorCodeOf(error) ?? ""),
+    isRefusal: isRefusedValue,
   });
   const circuits = new Circuits({
     clock,
@@ -126,7 +127,7 @@ export function createWorker(config: Config, isFair = true): Service {
       return isNew;
     },
     async announceDisabled({ webhookId, userId, url }, reason) {
-      const data = new RawJson(JSON.stringify({ webhook: { id: webhookId, url }, reason }));
+      const data = new RawJson(jsonText(webhookDisabledData({ id: webhookId, url }, reason)));
       await acceptance.publishEvent({ userId, type: "webhook.disabled", data, notTo: webhookId });
     },
   });
@@ -282,6 +283,11 @@ export function createWorker(config: Config, isFair = true): Service {
       { name: "fairpost_mailbox_depth", labels, value: waiting },
       { name: "fairpost_endpoint_actors", labels, value: intake.actors.size },
       { name: "fairpost_results_waiting", labels, value: recorder.waiting },
+      {
+        name: "fairpost_publishes_outstanding",
+        labels: { role: "worker", ...labels },
+        value: foundation.publisher.outstanding,
+      },
       { name: "fairpost_memory_bytes", labels: { role: "worker", ...labels }, value: process.memoryUsage.rss() },
     ];
   });

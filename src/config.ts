@@ -7,6 +7,8 @@ import {
   ATTEMPT_TIMEOUT_MS_DEFAULT,
   ATTEMPT_TIMEOUT_MS_MAX,
   ATTEMPT_TIMEOUT_MS_MIN,
+  PASSWORD_LENGTH_MAX,
+  PASSWORD_LENGTH_MIN,
   WORKER_CONCURRENCY_DEFAULT,
 } from "./domain/limits.ts";
 import {
@@ -23,6 +25,7 @@ import {
   waitsInSeconds,
   wholeNumber,
 } from "./lib/setting.ts";
+import { isNetwork } from "./sender/address.ts";
 
 export type Role = "start" | "api" | "worker" | "migrate";
 
@@ -58,7 +61,7 @@ export const SETTINGS = {
   ),
   firstSuperuserEmail: setting("FIRST_SUPERUSER", undefined, "E-mail of a superuser that is made at the start.", email),
   firstSuperuserPassword: secret("FIRST_SUPERUSER_PASSWORD", "The password it gets; 8 to 128 characters.", (text) =>
-    ofLength(text, 8, 128),
+    ofLength(text, PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX),
   ),
   registration: setting("REGISTRATION", "open", "Whether anybody may sign up: open or closed.", (text) =>
     oneOf(text, ["open", "closed"] as const),
@@ -68,7 +71,7 @@ export const SETTINGS = {
     undefined,
     "Networks that deliveries may reach although they are not public, comma-separated CIDRs. " +
       "Unset: loopback if Postgres and NATS are both embedded, else none. Set to nothing: none.",
-    networks,
+    (text) => networks(text, isNetwork),
   ),
   workerConcurrency: setting(
     "WORKER_CONCURRENCY",

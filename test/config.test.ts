@@ -94,6 +94,7 @@ describe("readConfig", () => {
     ["EGRESS_ALLOW", "10.0.0.0/33"],
     ["EGRESS_ALLOW", "10.0.0.0/8,"],
     ["EGRESS_ALLOW", "localhost"],
+    ["EGRESS_ALLOW", "::ffff:10.0.0.0/8"],
     ["WORKER_CONCURRENCY", "0"],
     ["RETRY_SCHEDULE", "5,-1"],
     ["RETRY_SCHEDULE", "99999999"],
@@ -112,9 +113,9 @@ describe("readConfig", () => {
     expect(readSettings({ EGRESS_ALLOW: "" }, "start").egressAllow).toEqual([]);
   });
 
-  test("an address in EGRESS_ALLOW is a network of one", () => {
-    const { egressAllow } = readConfig({ ...COMPLETE, EGRESS_ALLOW: "10.0.0.0/8, 192.168.1.5,fd00::/8,::1" }, "api");
-    expect(egressAllow).toEqual(["10.0.0.0/8", "192.168.1.5/32", "fd00::/8", "::1/128"]);
+  test("EGRESS_ALLOW takes networks, and addresses for themselves alone", () => {
+    const given = "10.0.0.0/8, 192.168.1.5,fd00::/8,::1,::ffff:10.0.0.0/104";
+    expect(readConfig({ ...COMPLETE, EGRESS_ALLOW: given }, "api").egressAllow).toEqual(given.split(/, ?/));
   });
 
   test("a first superuser has an address and a password, or neither", () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SETTINGS } from "../src/config.ts";
+import { ATTEMPT_TIMEOUT_MS_MAX } from "../src/domain/limits.ts";
 import { projectRoot } from "../src/dev/project.ts";
 
 type Compose = {
@@ -15,6 +16,7 @@ type Compose = {
       volumes?: string[];
       command?: string[];
       healthcheck?: { test: unknown[] };
+      stop_grace_period?: string;
     }
   >;
   volumes: Record<string, unknown>;
@@ -31,6 +33,12 @@ describe("docker-compose.yml", () => {
     expect(ours.map(([name]) => name)).toEqual(["migrate", "api", "worker"]);
     for (const [name, service] of ours) expect(service.command).toEqual([name]);
     expect(text("docker-compose.yml")).not.toContain("container_name");
+  });
+
+  test("gives each role the time of its longest attempt to stop", () => {
+    for (const [, { stop_grace_period = "10s" }] of ours) {
+      expect(Number.parseInt(stop_grace_period, 10) * 1_000).toBeGreaterThan(ATTEMPT_TIMEOUT_MS_MAX + 2_500);
+    }
   });
 
   test("mounts only files that exist and volumes that are declared", () => {

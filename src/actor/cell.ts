@@ -4,7 +4,7 @@
 //                                    │
 //                                    └─ the behaviour throws ─► paused ──backoff──► ready, with a new behaviour
 //
-// A cell runs nothing by itself: whoever schedules it calls step() when it is ready. Its supervisor hears of a crash
+// A cell runs nothing by itself: whoever schedules it calls step() when it is ready. `onCrash` hears of a crash
 // together with the message that was in its hands; the other messages stay in the mailbox.
 
 import type { Clock } from "../lib/clock.ts";
@@ -45,10 +45,6 @@ export class Cell<Key, Lane extends string, Message> {
     this.#options = options;
     this.#behaviour = options.create();
     this.#lastActiveAt = options.clock.monotonic();
-  }
-
-  get inFlight(): number {
-    return this.#inFlight;
   }
 
   /** How long the last finished step took, milliseconds; undefined before the first. */

@@ -16,11 +16,6 @@ export class Mailbox<Lane extends string, Message> {
     return this.#lanes.get(lane)?.size ?? 0;
   }
 
-  /** Lanes with at least one message. */
-  lanes(): Lane[] {
-    return [...this.#lanes].filter(([, queue]) => queue.size > 0).map(([lane]) => lane);
-  }
-
   push(lane: Lane, message: Message): void {
     let queue = this.#lanes.get(lane);
     if (queue === undefined) this.#lanes.set(lane, (queue = new Queue()));
@@ -33,7 +28,7 @@ export class Mailbox<Lane extends string, Message> {
     return this.#counted(this.#lanes.get(lane)?.shift());
   }
 
-  /** The youngest message of the longest lane: what hands back least when there is too much. */
+  /** The youngest message of the longest lane: what would have waited longest. */
   popTail(): Message | undefined {
     let longest: Queue<Message> | undefined;
     for (const queue of this.#lanes.values()) if (queue.size > (longest?.size ?? 0)) longest = queue;

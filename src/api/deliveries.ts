@@ -7,7 +7,7 @@ import { DELIVERY_STATUSES } from "../domain/delivery.ts";
 import { notFound } from "../domain/error.ts";
 import type { DeliveryId, WebhookId } from "../domain/ids.ts";
 import type { Auth } from "./auth.ts";
-import { eventType, fields, idParams, oneOf, uuid } from "./fields.ts";
+import { eventType, fields, idOf, idParams, oneOf, uuid } from "./fields.ts";
 import { modelRef, operation, windowOfModel } from "./operation.ts";
 import { windowAnswer, windowOf, windowQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -37,7 +37,7 @@ export function deliveryRoutes(deps: ApiDeps, auth: Auth) {
       async ({ caller, query }) => {
         const filter = {
           status: query.status,
-          webhookId: query.webhook_id as WebhookId | undefined,
+          webhookId: query.webhook_id?.toLowerCase() as WebhookId | undefined,
           eventType: query.event_type,
         };
         return windowAnswer(await listDeliveries(db, caller.id, filter, windowOf(query)), deliveryView);
@@ -61,7 +61,7 @@ export function deliveryRoutes(deps: ApiDeps, auth: Auth) {
     .get(
       "/:id",
       async ({ caller, params }) => {
-        const delivery = await findDelivery(db, caller.id, params.id as DeliveryId);
+        const delivery = await findDelivery(db, caller.id, idOf<DeliveryId>(params));
         if (delivery === undefined) throw notFound("delivery");
         const made = await listAttempts(db, caller.id, delivery.id);
         return { ...deliveryView(delivery), attempts: made.map(attemptView) };
@@ -85,7 +85,7 @@ export function deliveryRoutes(deps: ApiDeps, auth: Auth) {
     .post(
       "/:id/retry",
       async ({ caller, params, set }) => {
-        const replayed = await replayDelivery(db, caller.id, params.id as DeliveryId);
+        const replayed = await replayDelivery(db, caller.id, idOf<DeliveryId>(params));
         set.status = 202;
         return deliveryView(replayed);
       },

@@ -1,6 +1,7 @@
 // The catalogue of what Fairpost itself publishes, with an example payload of each: exactly what a webhook receives.
 
 import { Elysia } from "elysia";
+import { DISABLED_REASONS, webhookDisabledData, webhookTestData } from "../domain/operational-event.ts";
 import type { Json } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
 import { fields } from "./fields.ts";
@@ -34,15 +35,12 @@ const EVENT_TYPES: readonly Json[] = [
     subscriber: { ...subscriber, tags: [] },
     tag: "newsletter",
   }),
-  entry("webhook.disabled", "A webhook was disabled, by a 410 or for want of success. Never sent to itself.", {
-    webhook_id: WEBHOOK_ID,
-    url: "https://example.com/hooks",
-    reason: "no success for 5 days",
-  }),
-  entry("webhook.test", "Sent on request to one webhook.", {
-    webhook_id: WEBHOOK_ID,
-    message: "A test, sent on request.",
-  }),
+  entry(
+    "webhook.disabled",
+    "A webhook was disabled, by a 410 or for want of success. Never sent to itself.",
+    webhookDisabledData({ id: WEBHOOK_ID, url: "https://example.com/hooks" }, DISABLED_REASONS.hopeless),
+  ),
+  entry("webhook.test", "Sent on request to one webhook.", webhookTestData(WEBHOOK_ID)),
 ];
 
 export function eventTypeRoutes(auth: Auth) {
@@ -65,6 +63,6 @@ export function eventTypeRoutes(auth: Auth) {
   );
 }
 
-function entry(type: string, description: string, data: { [key: string]: Json }): Json {
+function entry(type: string, description: string, data: Json): Json {
   return { type, description, example: { type, timestamp: TIMESTAMP, data } };
 }

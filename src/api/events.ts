@@ -12,7 +12,7 @@ import { PRIORITIES } from "../domain/priority.ts";
 import type { RawJson } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, rawMember } from "./body.ts";
-import { eventType, fields, idParams, oneOf } from "./fields.ts";
+import { eventType, fields, idOf, idParams, oneOf } from "./fields.ts";
 import { modelRef, operation, windowOfModel } from "./operation.ts";
 import { windowAnswer, windowOf, windowQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -75,7 +75,7 @@ export function eventRoutes(deps: ApiDeps, auth: Auth) {
     .get(
       "/:id",
       async ({ caller, params }) => {
-        const event = await findEvent(db, caller.id, params.id as EventId);
+        const event = await findEvent(db, caller.id, idOf<EventId>(params));
         if (event === undefined) throw notFound("event");
         const deliveries = await listDeliveriesOfEvent(db, caller.id, event.id, DELIVERIES_LISTED_MAX);
         return { ...eventView(event), deliveries: deliveries.map(deliveryView) };

@@ -4,8 +4,8 @@
 import { type TProperties, Type } from "@sinclair/typebox";
 import { EVENT_TYPE_LENGTH_MAX, EVENT_TYPE_PATTERN } from "../domain/event-type.ts";
 import { invalid } from "../domain/error.ts";
+import { UUID_PATTERN } from "../domain/ids.ts";
 
-const UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
 /** No spaces or controls, one @, a dot in the domain: what an SMTP server would at least consider. */
 const EMAIL_PATTERN =
   '^[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+@[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+\\.[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+$';
@@ -41,6 +41,11 @@ export const uuid = (description: string) =>
   });
 
 export const idParams = (what: string) => fields({ id: uuid(`The id of the ${what}.`) });
+
+/** The id in the path, written as we write it. */
+export function idOf<Id extends string>({ id }: { id: string }): Id {
+  return id.toLowerCase() as Id;
+}
 
 export const email = () =>
   Type.String({ pattern: EMAIL_PATTERN, maxLength: EMAIL_LENGTH_MAX, "x-message": "Not an e-mail address" });

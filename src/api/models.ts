@@ -43,6 +43,7 @@ export const MODELS: Record<ModelName | "Problem", object> = {
     max_in_flight: count,
     headers: { type: "object", additionalProperties: text },
     circuit: oneOf(["closed", "open", "half_open"]),
+    last_success_at: instantOrNull,
     created_at: instant,
     updated_at: instant,
   }),

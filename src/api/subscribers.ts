@@ -18,7 +18,7 @@ import type { CreatedSubscriber } from "../publish/acceptance.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, rawMember } from "./body.ts";
-import { email, fields, idParams, textOrNull, oneOf, queryText, uuid } from "./fields.ts";
+import { email, fields, idOf, idParams, textOrNull, oneOf, queryText, uuid } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -102,7 +102,7 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
         }),
       },
     )
-    .get("/:id", async ({ caller, params }) => subscriberView(await getSubscriber(deps, caller.id, params.id)), {
+    .get("/:id", async ({ caller, params }) => subscriberView(await getSubscriber(deps, caller.id, idOf(params))), {
       params: idParams("subscriber"),
       detail: operation({
         id: "get_subscriber",
@@ -117,7 +117,7 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
       "/:id",
       async ({ caller, params, body, request }) => {
         const change = changeOf(body, request);
-        return subscriberView(await acceptance.changeSubscriber(caller.id, params.id as SubscriberId, change));
+        return subscriberView(await acceptance.changeSubscriber(caller.id, idOf<SubscriberId>(params), change));
       },
       {
         parse: jsonBody,
@@ -138,7 +138,7 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
     .delete(
       "/:id",
       async ({ caller, params, set }) => {
-        await acceptance.deleteSubscriber(caller.id, params.id as SubscriberId);
+        await acceptance.deleteSubscriber(caller.id, idOf<SubscriberId>(params));
         set.status = 204;
       },
       {
@@ -157,8 +157,8 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
     );
 }
 
-async function getSubscriber(deps: ApiDeps, userId: UserId, id: string): Promise<Subscriber> {
-  const found = await findSubscriber(deps.db, userId, id as SubscriberId);
+async function getSubscriber(deps: ApiDeps, userId: UserId, id: SubscriberId): Promise<Subscriber> {
+  const found = await findSubscriber(deps.db, userId, id);
   if (found === undefined) throw notFound("subscriber");
   return found;
 }

@@ -1,9 +1,15 @@
 // What callers may say of an account.
 
 import { Type } from "@sinclair/typebox";
+import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../domain/limits.ts";
 import { email, fields, textOrNull } from "./fields.ts";
 
-const password = () => Type.String({ minLength: 8, maxLength: 128, "x-message": "8 to 128 characters" });
+const password = () =>
+  Type.String({
+    minLength: PASSWORD_LENGTH_MIN,
+    maxLength: PASSWORD_LENGTH_MAX,
+    "x-message": `${PASSWORD_LENGTH_MIN} to ${PASSWORD_LENGTH_MAX} characters`,
+  });
 const fullName = () => textOrNull(255);
 
 const account = { email: email(), password: password(), full_name: Type.Optional(fullName()) };

@@ -8,7 +8,7 @@ import type { UserId } from "../domain/ids.ts";
 import type { Auth } from "./auth.ts";
 import type { Callers } from "./callers.ts";
 import { jsonBody } from "./body.ts";
-import { fields, idParams } from "./fields.ts";
+import { fields, idOf, idParams } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -107,7 +107,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
         }),
       },
     )
-    .get("/:id", async ({ caller, params }) => userView(await visibleUser(deps, caller, params.id)), {
+    .get("/:id", async ({ caller, params }) => userView(await visibleUser(deps, caller, idOf(params))), {
       params: idParams("user"),
       detail: operation({
         id: "get_user",
@@ -121,7 +121,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
     .patch(
       "/:id",
       async ({ caller, params, body }) => {
-        const { id } = await visibleUser(deps, caller, params.id);
+        const { id } = await visibleUser(deps, caller, idOf(params));
         if (!caller.isSuperuser && hasRestricted(body)) {
           throw new DomainError(
             "forbidden",
@@ -149,7 +149,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
     .delete(
       "/:id",
       async ({ caller, params, set }) => {
-        await remove(deps, caller, (await visibleUser(deps, caller, params.id)).id);
+        await remove(deps, caller, (await visibleUser(deps, caller, idOf(params))).id);
         set.status = 204;
       },
       {
@@ -168,9 +168,9 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
     );
 }
 
-async function visibleUser(deps: ApiDeps, caller: User, id: string): Promise<User> {
-  if (id.toLowerCase() === caller.id) return caller;
-  const found = caller.isSuperuser ? await findUser(deps.db, id as UserId) : undefined;
+async function visibleUser(deps: ApiDeps, caller: User, id: UserId): Promise<User> {
+  if (id === caller.id) return caller;
+  const found = caller.isSuperuser ? await findUser(deps.db, id) : undefined;
   if (found === undefined) throw notFound("user");
   return found;
 }

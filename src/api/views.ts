@@ -31,6 +31,7 @@ export function webhookView(webhook: Webhook) {
     max_in_flight: webhook.maxInFlight,
     headers: webhook.headers,
     circuit: webhook.circuit,
+    last_success_at: webhook.lastSuccessAt,
     created_at: webhook.createdAt,
     updated_at: webhook.updatedAt,
   } satisfies Json;

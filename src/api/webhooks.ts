@@ -14,11 +14,12 @@ import {
 } from "../db/webhooks.ts";
 import { DomainError, notFound } from "../domain/error.ts";
 import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
+import { webhookTestData } from "../domain/operational-event.ts";
 import { newWebhookSecret } from "../domain/webhook.ts";
 import { jsonText, RawJson } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, optionalJsonBody } from "./body.ts";
-import { fields, idParams, instantOf, queryFlag, queryInstant } from "./fields.ts";
+import { fields, idOf, idParams, instantOf, queryFlag, queryInstant } from "./fields.ts";
 import { EXAMPLE_ORIGIN } from "./openapi.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
@@ -83,7 +84,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
         }),
       },
     )
-    .get("/:id", async ({ caller, params }) => webhookView(await getWebhook(deps, caller.id, params.id)), {
+    .get("/:id", async ({ caller, params }) => webhookView(await getWebhook(deps, caller.id, idOf(params))), {
       params: idParams("webhook"),
       detail: operation({
         id: "get_webhook",
@@ -97,7 +98,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .patch(
       "/:id",
       async ({ caller, params, body }) => {
-        const { id } = await getWebhook(deps, caller.id, params.id);
+        const { id } = await getWebhook(deps, caller.id, idOf(params));
         const changed = await updateWebhook(db, caller.id, id, await webhookChangeOf(deps, caller.id, body));
         deps.onWebhookChanged(id);
         return webhookView(changed);
@@ -120,7 +121,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .delete(
       "/:id",
       async ({ caller, params, set }) => {
-        const id = params.id as WebhookId;
+        const id = idOf<WebhookId>(params);
         if (!(await deleteWebhook(db, caller.id, id))) throw notFound("webhook");
         deps.onWebhookChanged(id);
         set.status = 204;
@@ -142,7 +143,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .get(
       "/:id/secret",
       async ({ caller, params }) => {
-        const id = params.id.toLowerCase() as WebhookId;
+        const id = idOf<WebhookId>(params);
         const encrypted = await findWebhookSecret(db, caller.id, id);
         if (encrypted === undefined) throw notFound("webhook");
         return { secret: cipher.decrypt(encrypted.ciphertext, id) };
@@ -162,7 +163,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .post(
       "/:id/rotate-secret",
       async ({ caller, params }) => {
-        const id = params.id.toLowerCase() as WebhookId;
+        const id = idOf<WebhookId>(params);
         const secret = { ciphertext: cipher.encrypt(newWebhookSecret(), id), keyId: cipher.keyId };
         if (!(await rotateWebhookSecret(db, caller.id, id, secret))) throw notFound("webhook");
         deps.onWebhookChanged(id);
@@ -186,7 +187,7 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .post(
       "/:id/recover",
       async ({ caller, params, body, set }) => {
-        const id = params.id.toLowerCase() as WebhookId;
+        const id = idOf<WebhookId>(params);
         const since = instantOf("body.since", body.since);
         if (!(await markRecovery(db, caller.id, id, since))) throw notFound("webhook");
         set.status = 202;
@@ -214,9 +215,9 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     .post(
       "/:id/test",
       async ({ caller, params, set }) => {
-        const { id, isActive } = await getWebhook(deps, caller.id, params.id);
+        const { id, isActive } = await getWebhook(deps, caller.id, idOf(params));
         if (!isActive) throw new DomainError("conflict", "This webhook is inactive: nothing is sent to it.");
-        const data = new RawJson(jsonText({ webhook_id: id, message: "A test, sent on request." }));
+        const data = new RawJson(jsonText(webhookTestData(id)));
         set.status = 202;
         return eventView(
           await deps.acceptance.publishEvent({ userId: caller.id, type: "webhook.test", data, onlyTo: id }),
@@ -238,8 +239,8 @@ export function webhookRoutes(deps: ApiDeps, auth: Auth) {
     );
 }
 
-async function getWebhook(deps: ApiDeps, userId: UserId, id: string) {
-  const found = await findWebhook(deps.db, userId, id as WebhookId);
+async function getWebhook(deps: ApiDeps, userId: UserId, id: WebhookId) {
+  const found = await findWebhook(deps.db, userId, id);
   if (found === undefined) throw notFound("webhook");
   return found;
 }

@@ -22,11 +22,8 @@ export type Database = {
    * DomainError("unavailable").
    */
   run: <Result>(work: () => PromiseLike<Result>) => Promise<Result>;
-  /**
-   * The same on `orm`. For an account: a few of its statements at a time, so that its heavy ones do not take the
-   * connections of all.
-   */
-  query: <Result>(work: () => PromiseLike<Result>, account?: UserId) => Promise<Result>;
+  /** The same on `orm`. For a user: a few of its statements at a time, so that its heavy ones do not take all connections. */
+  query: <Result>(work: () => PromiseLike<Result>, userId?: UserId) => Promise<Result>;
   close(): Promise<void>;
 };
 
@@ -47,8 +44,8 @@ export type DatabaseOptions = {
  */
 const SPARE_CONNECTIONS = 1;
 /** Two, for a list and its count are asked for together. */
-const STATEMENTS_PER_ACCOUNT_MAX = 2;
-const STATEMENTS_WAITING_PER_ACCOUNT_MAX = 200;
+const STATEMENTS_PER_USER_MAX = 2;
+const STATEMENTS_WAITING_PER_USER_MAX = 200;
 
 const bigintAsNumber = {
   to: 20,
@@ -83,9 +80,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   const orm = drizzle(ormClient, { schema });
   const gate = () => new Semaphore(Math.max(1, options.connectionsMax - SPARE_CONNECTIONS));
   const [gateOfOrm, gateOfSql] = [gate(), gate()];
-  const accounts = new PerUserLimit(STATEMENTS_PER_ACCOUNT_MAX, STATEMENTS_WAITING_PER_ACCOUNT_MAX);
+  const perUser = new PerUserLimit(STATEMENTS_PER_USER_MAX, STATEMENTS_WAITING_PER_USER_MAX);
 
-  async function inTime<Result>(gated: Semaphore, work: () => PromiseLike<Result>, account?: UserId): Promise<Result> {
+  async function inTime<Result>(gated: Semaphore, work: () => PromiseLike<Result>, userId?: UserId): Promise<Result> {
     let hasPassed = false;
     let timer: { cancel(): void } | undefined;
     const deadline = new Promise<never>((_, reject) => {
@@ -106,7 +103,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       }
     };
     try {
-      return await Promise.race([account === undefined ? inTurn() : accounts.run(account, inTurn), deadline]);
+      return await Promise.race([userId === undefined ? inTurn() : perUser.run(userId, inTurn), deadline]);
     } catch (error) {
       if (error instanceof PerUserLimitError) throw unavailable("too many statements of this account are waiting");
       throw isConnectionFailure(error) ? Object.assign(unavailable("no connection"), { cause: error }) : error;
@@ -119,7 +116,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     orm,
     sql,
     run: (work) => inTime(gateOfSql, work),
-    query: (work, account) => inTime(gateOfOrm, work, account),
+    query: (work, userId) => inTime(gateOfOrm, work, userId),
     async close() {
       await Promise.all([ormClient.end({ timeout: 1 }), sql.end({ timeout: 1 })]);
     },
@@ -137,6 +134,11 @@ export function errorCodeOf(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null) return undefined;
   if ("code" in error && typeof error.code === "string" && !(error instanceof DomainError)) return error.code;
   return "cause" in error ? errorCodeOf(error.cause) : undefined;
+}
+
+/** Postgres refuses a value: classes 22 (data) and 23 (constraints). Without that value the statement would do. */
+export function isRefusedValue(error: unknown): boolean {
+  return /^2[23]/.test(errorCodeOf(error) ?? "");
 }
 
 export function isUniqueViolation(error: unknown): boolean {

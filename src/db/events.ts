@@ -1,4 +1,4 @@
-// Events as the API reads them. They are written in publish/, together with their deliveries.
+// Events as the API reads them. They are written with their deliveries, in db/accept.ts.
 
 import { and, desc, eq, lt, sql } from "drizzle-orm";
 import type { Event } from "../domain/event.ts";

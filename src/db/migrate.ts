@@ -6,7 +6,7 @@ import postgres from "postgres";
 
 const MIGRATIONS = new URL("../../drizzle", import.meta.url).pathname;
 
-/** Any number that nothing else locks: "fairpost" in ASCII, cut to 31 bits. */
+/** Any number that nothing else locks: "fair" in ASCII. */
 const MIGRATION_LOCK = 0x66616972;
 
 /** Brings the database at `url` up to date. Waits while another process does so. */

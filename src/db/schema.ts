@@ -66,7 +66,7 @@ export const endpoints = pgTable("endpoints", {
   webhookId: uuid("webhook_id").$type<WebhookId>().primaryKey(),
   userId: uuid("user_id").$type<UserId>().notNull(),
   partition: smallint("partition").notNull(),
-  circuit: text("circuit").$type<"closed" | "open" | "half_open">().notNull().default("closed"),
+  circuit: text("circuit").$type<"closed" | "open">().notNull().default("closed"),
   failures: integer("failures").notNull().default(0),
   openings: integer("openings").notNull().default(0),
   openUntil: instant("open_until"),

@@ -1,8 +1,8 @@
-// Subscribers as the API reads them. They are written in publish/, in the statement that makes their events.
+// Subscribers as the API reads them. They are written with their events: db/accept.ts, db/subscriber-changes.ts.
 
 import { and, arrayContains, count, desc, eq, ilike, or, sql } from "drizzle-orm";
 import type { SubscriberId, UserId } from "../domain/ids.ts";
-import { RawJson } from "../domain/payload.ts";
+import { RawJson } from "../lib/json.ts";
 import type { Subscriber, SubscriberStatus } from "../domain/subscriber.ts";
 import type { Database } from "./database.ts";
 import { subscribers } from "./schema.ts";

@@ -11,7 +11,8 @@ import { type Database, isUniqueViolation, type Transaction } from "./database.t
 import { endpoints, users, webhooks, webhookSecrets } from "./schema.ts";
 
 type Row = typeof webhooks.$inferSelect;
-export type Webhook = Row & { circuit: "closed" | "open" | "half_open" };
+/** `lastSuccessAt` is kept to the minute. */
+export type Webhook = Row & { circuit: "closed" | "open" | "half_open"; lastSuccessAt: Date | null };
 
 export type WebhookFields = Pick<
   Row,
@@ -19,6 +20,13 @@ export type WebhookFields = Pick<
 >;
 
 export type EncryptedSecret = { ciphertext: Buffer; keyId: string };
+
+/** How the delivery side fares with it. An open circuit is half-open once its gate is: nothing is stored for that. */
+const STANDING = {
+  circuit: sql<Webhook["circuit"]>`CASE WHEN ${endpoints.circuit} = 'open' AND ${endpoints.openUntil} <= now()
+    THEN 'half_open' ELSE ${endpoints.circuit} END`,
+  lastSuccessAt: endpoints.lastSuccessAt,
+};
 
 const present = (userId: UserId, id: WebhookId) =>
   and(eq(webhooks.id, id), eq(webhooks.userId, userId), isNull(webhooks.deletedAt));
@@ -40,7 +48,7 @@ export async function insertWebhook(
       .returning();
     await tx.insert(endpoints).values({ webhookId: id, userId, partition });
     await tx.insert(webhookSecrets).values({ id: newId(), webhookId: id, ...secret });
-    return { ...(rows[0] as Row), circuit: "closed" };
+    return { ...(rows[0] as Row), circuit: "closed", lastSuccessAt: null };
   });
 }
 
@@ -110,8 +118,8 @@ export async function updateWebhook(
     const row = rows[0] as Row;
     const reset = endpointChange(old, row);
     if (reset !== undefined) await tx.update(endpoints).set(reset).where(eq(endpoints.webhookId, id));
-    const endpoint = await tx.select({ circuit: endpoints.circuit }).from(endpoints).where(eq(endpoints.webhookId, id));
-    return { ...row, circuit: endpoint[0]?.circuit ?? "closed" };
+    const [standing] = await tx.select(STANDING).from(endpoints).where(eq(endpoints.webhookId, id));
+    return { ...row, circuit: standing?.circuit ?? "closed", lastSuccessAt: standing?.lastSuccessAt ?? null };
   });
 }
 
@@ -223,13 +231,13 @@ export async function markRecovery(db: Database, userId: UserId, id: WebhookId, 
 
 function selectWebhooks(db: Database) {
   return db.orm
-    .select({ webhook: webhooks, circuit: endpoints.circuit })
+    .select({ webhook: webhooks, ...STANDING })
     .from(webhooks)
     .innerJoin(endpoints, eq(endpoints.webhookId, webhooks.id));
 }
 
-function toWebhook(row: { webhook: Row; circuit: Webhook["circuit"] }): Webhook {
-  return { ...row.webhook, circuit: row.circuit };
+function toWebhook({ webhook, ...standing }: { webhook: Row } & Omit<Webhook, keyof Row>): Webhook {
+  return { ...webhook, ...standing };
 }
 
 async function inTransaction<Result>(

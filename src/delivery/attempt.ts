@@ -5,6 +5,7 @@ import { scheduleLengthMs } from "../domain/backoff.ts";
 import type { Route } from "../domain/delivery.ts";
 import type { WebhookId } from "../domain/ids.ts";
 import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
+import { DISABLED_REASONS } from "../domain/operational-event.ts";
 import type { Outcome } from "../domain/outcome.ts";
 import { partitionName } from "../domain/partition.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -88,7 +89,7 @@ export class Attempts {
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
-    const hopeless = this.#tellEndpoint(endpoint as Endpoint, outcome, isProbe);
+    const hopeless = this.#whyDisable(endpoint as Endpoint, outcome, isProbe);
     if (hopeless === undefined) return this.end(held, { kind: "attempted", outcome });
     // Disabling cancels what is pending, so this attempt's result is recorded first.
     const { endpoints } = this.#options;
@@ -132,11 +133,11 @@ export class Attempts {
     this.#options.observe("endpoint.unreadable", { webhook_id: webhookId, error });
   }
 
-  /** Why the webhook should be disabled; undefined: it should not. */
-  #tellEndpoint({ webhookId }: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
+  /** Tells the circuit how the attempt ended. Why the webhook should be disabled; undefined: it should not. */
+  #whyDisable({ webhookId }: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
     const verdict = this.#options.circuits.tell(webhookId, outcome, isProbe);
-    if (outcome.kind === "gone") return "the receiver answered 410 Gone";
-    return verdict === "hopeless" ? "no attempt has succeeded for 5 days" : undefined;
+    if (outcome.kind === "gone") return DISABLED_REASONS.gone;
+    return verdict === "hopeless" ? DISABLED_REASONS.hopeless : undefined;
   }
 
   /** Settles in the background: a turn's end holds nobody up. */
@@ -177,6 +178,8 @@ export class Attempts {
       observe("delivery.cancelled", { delivery_id: deliveryId, webhook_id: webhookId, reason: "webhook not active" });
     } else if (turn.kind === "obsolete") {
       observe("delivery.dropped", { delivery_id: deliveryId, reason: "obsolete message" });
+    } else if (turn.kind === "expired") {
+      observe("delivery.expired", { delivery_id: deliveryId, webhook_id: webhookId });
     }
     if (turn.kind !== "attempted" || result?.attempt == null) return;
     const { place, attempt } = result;

@@ -4,7 +4,7 @@
 import { afterOutcome, type Circuit, CLOSED } from "../domain/circuit.ts";
 import type { WebhookId } from "../domain/ids.ts";
 import { ENDPOINT_FAILING_MAX_MS, WORKER_QUERY_TIMEOUT_MS } from "../domain/limits.ts";
-import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import { endpointHoldMs, type Outcome } from "../domain/outcome.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
@@ -37,6 +37,8 @@ type State = {
   gateOpensAt: number;
   isProbing: boolean;
   failingSince: number | undefined;
+  /** The table knows that it is failing. */
+  isFailureNoted: boolean;
   /** A write is on its way: the table is behind, and is not believed. */
   writes: number;
   touchedAt: number;
@@ -45,6 +47,9 @@ type State = {
 /** `last_success_at` is written at most this often. */
 const SUCCESS_FLUSH_MS = 60_000;
 const CHANGES_MAX = 50_000;
+
+/** That an endpoint is failing is written when its circuit opens, or once it has been failing for so long: not at every hiccup. */
+const FAILURE_NOTED_AFTER_MS = 60_000;
 
 /**
  * Of an endpoint without an attempt for so long nothing is remembered: it was deleted, or is another worker's. Longer than
@@ -92,7 +97,7 @@ export class Circuits implements Service {
     const known = this.#states.get(webhookId);
     if (known !== undefined && (known.writes > 0 || known.isProbing)) return;
     const isWell = !stored.circuit.isOpen && stored.gateOpensInMs === 0 && stored.failingForMs === null;
-    if (isWell && (known === undefined || known.circuit.isOpen || known.failingSince !== undefined)) {
+    if (isWell && (known === undefined || known.circuit.isOpen || known.isFailureNoted)) {
       this.#states.delete(webhookId);
       return;
     }
@@ -101,7 +106,8 @@ export class Circuits implements Service {
       circuit: stored.circuit.isOpen ? stored.circuit : (known?.circuit ?? stored.circuit),
       gateOpensAt: now + stored.gateOpensInMs,
       isProbing: false,
-      failingSince: stored.failingForMs === null ? undefined : now - stored.failingForMs,
+      failingSince: stored.failingForMs === null ? known?.failingSince : now - stored.failingForMs,
+      isFailureNoted: stored.failingForMs !== null,
       writes: 0,
       touchedAt: now,
     });
@@ -144,21 +150,23 @@ export class Circuits implements Service {
     const state = known ?? well(now);
     state.touchedAt = now;
     const before = state.circuit;
-    const wasFailing = state.failingSince !== undefined;
     const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
-    const shutForMs = Math.max(circuitMs, holdsBackEndpoint(outcome) ?? 0);
+    const shutForMs = Math.max(circuitMs, endpointHoldMs(outcome) ?? 0);
     state.circuit = circuit;
     if (isProbe) state.isProbing = false;
     if (isSuccess) state.failingSince = undefined;
-    else if (circuit.isOpen) state.failingSince ??= now;
+    else state.failingSince ??= now;
+    const wasNoted = state.isFailureNoted;
+    const failingForMs = now - (state.failingSince ?? now);
+    state.isFailureNoted = !isSuccess && (wasNoted || circuit.isOpen || failingForMs >= FAILURE_NOTED_AFTER_MS);
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
     if (isSuccess) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
-    const isFailing = state.failingSince !== undefined;
-    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasFailing !== isFailing) {
+    const isFailing = state.isFailureNoted;
+    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== isFailing) {
       this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before);
     }
-    return now - (state.failingSince ?? now) > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
+    return failingForMs > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }
 
   #save(webhookId: WebhookId, state: State, change: CircuitChange, before: Circuit): void {
@@ -170,7 +178,7 @@ export class Circuits implements Service {
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
     state.writes += 1;
     save(webhookId, change)
-      .catch((error: unknown) => this.#report("save circuit", error))
+      .catch((error: unknown) => this.#report(`save circuit of ${webhookId}`, error))
       .finally(() => {
         state.writes -= 1;
         this.#changedAt.set(webhookId, this.#options.clock.monotonic());
@@ -195,5 +203,13 @@ export class Circuits implements Service {
 }
 
 function well(now: number): State {
-  return { circuit: CLOSED, gateOpensAt: 0, isProbing: false, failingSince: undefined, writes: 0, touchedAt: now };
+  return {
+    circuit: CLOSED,
+    gateOpensAt: 0,
+    isProbing: false,
+    failingSince: undefined,
+    isFailureNoted: false,
+    writes: 0,
+    touchedAt: now,
+  };
 }

@@ -111,7 +111,7 @@ export class EndpointCache implements Endpoints {
   }
 
   disable(endpoint: Endpoint, reason: string): void {
-    this.#background("disable webhook", this.#disable(endpoint, reason));
+    this.#background(`disable webhook ${endpoint.webhookId}`, this.#disable(endpoint, reason));
   }
 
   async #disable(endpoint: Endpoint, reason: string): Promise<void> {

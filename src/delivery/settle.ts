@@ -4,7 +4,7 @@
 import { retryDelayMs } from "../domain/backoff.ts";
 import { type AttemptId, newId } from "../domain/ids.ts";
 import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
-import { holdsBackEndpoint, type Outcome } from "../domain/outcome.ts";
+import { endpointHoldMs, type Outcome } from "../domain/outcome.ts";
 import type { AttemptRecord, Place, TurnResult } from "../domain/turn-result.ts";
 import type { Random } from "../lib/random.ts";
 import { unreachable } from "../lib/unreachable.ts";
@@ -65,7 +65,7 @@ function placeAfter(
   if (outcome.kind === "gone") return { kind: "completed", status: "failed" };
   const scheduledMs = retryDelayMs(schedule, message.attemptCount + 1 - message.scheduleBase, random);
   if (scheduledMs === undefined) return { kind: "completed", status: "failed" };
-  const heldBackMs = holdsBackEndpoint(outcome) ?? 0;
+  const heldBackMs = endpointHoldMs(outcome) ?? 0;
   const delayMs = Math.max(scheduledMs, heldBackMs);
   // Long waits, and those behind a shut gate, are for the table.
   if (delayMs > STREAM_RETRY_MAX_MS || heldBackMs > 0) return { kind: "table", delayMs };

@@ -1,7 +1,7 @@
 // Something that happened to one user's list, or that the user published.
 
 import type { EventId, UserId, WebhookId } from "./ids.ts";
-import type { RawJson } from "./payload.ts";
+import type { RawJson } from "../lib/json.ts";
 import type { Priority } from "./priority.ts";
 
 export type NewEvent = {

@@ -10,7 +10,10 @@ export type EventId = Id<"event">;
 export type DeliveryId = Id<"delivery">;
 export type AttemptId = Id<"attempt">;
 
-const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** In either case; a regular expression's source. */
+export const UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$";
+
+const uuid = new RegExp(UUID_PATTERN);
 
 export function isUuid(text: string): boolean {
   return uuid.test(text);

@@ -1,4 +1,4 @@
-// Every bound of the service: its name, its unit and its reason.
+// The bounds that users and operators can meet, and those that several parts share. What is one part's own stands with it.
 
 /** Messages of one endpoint and priority in the stream (`max_msgs_per_subject`). The rest of a backlog waits in the table. */
 export const STREAM_MESSAGES_PER_SUBJECT_MAX = 64;
@@ -18,7 +18,7 @@ export const PROGRESS_INTERVAL_MS = 5_000;
 /** How long refill leaves a fresh row to the API's own publish. */
 export const PUBLISH_GRACE_MS = 2_000;
 
-/** The API gives up its own publish this long after the commit, well before refill takes the row over. */
+/** This long after its statement began the API begins no publish of it any more: refill will take the row over. */
 export const PUBLISH_DEADLINE_MS = 1_500;
 
 /** A first delivery older than this checks its row before it is sent: younger than any recovery could have begun. */
@@ -80,11 +80,16 @@ export const RESPONSE_KEPT_BYTES_MAX = 4 * 1024;
 /** The longest that a receiver's Retry-After is believed. */
 export const RETRY_AFTER_MAX_MS = 24 * 3_600_000;
 
+/** What one caller may send, and a webhook hold. A message of the stream has room for the largest event (`max_payload`). */
 export const REQUEST_BODY_BYTES_MAX = 1024 * 1024;
 export const EVENT_DATA_BYTES_MAX = 256 * 1024;
+export const PASSWORD_LENGTH_MIN = 8;
+export const PASSWORD_LENGTH_MAX = 128;
+/** One event of such an account makes so many deliveries in one statement. */
 export const WEBHOOKS_PER_USER_MAX = 1_000;
 export const WEBHOOK_EVENTS_MAX = 50;
 export const WEBHOOK_HEADERS_MAX = 20;
+/** Of `max_in_flight`: requests to one endpoint at once. */
 export const MAX_IN_FLIGHT_MAX = 100;
 
 /** Accounts with more subscribers than this travel in the lane `normal`. */
@@ -98,7 +103,7 @@ export const WEBHOOK_CACHE_ENTRIES_MAX = 50_000;
 /** An endpoint actor without work for this long is dropped from memory. */
 export const ACTOR_IDLE_MS = 30_000;
 
-/** A webhook whose every attempt has failed for this long is disabled. */
+/** A webhook without a success for this long, though attempts were made, is disabled. */
 export const ENDPOINT_FAILING_MAX_MS = 5 * 86_400_000;
 
 /** Events of accounts with more webhooks than this are accepted apart: one of them can make a thousand rows. */

@@ -31,8 +31,8 @@ export function outcomeOfAnswer(answer: Answer, latencyMs: number): Outcome {
   return { kind: "failed", stage: "response", error, answer, latencyMs };
 }
 
-/** Only a 429 or a 503 speaks for the whole endpoint when it names a time. */
-export function holdsBackEndpoint(outcome: Outcome): number | null {
+/** For how long the receiver wants nothing at all: a 429 or a 503 that names a time. Null: it did not say. */
+export function endpointHoldMs(outcome: Outcome): number | null {
   if (outcome.kind !== "failed" || outcome.answer === null) return null;
   const { statusCode, retryAfterMs } = outcome.answer;
   return statusCode === 429 || statusCode === 503 ? retryAfterMs : null;

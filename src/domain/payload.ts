@@ -5,8 +5,6 @@
 
 import { type Json, jsonText, RawJson } from "../lib/json.ts";
 
-export { RawJson };
-
 export type PayloadPieces = readonly string[];
 
 /** Where the payload is cut. JSON text never holds a bare NUL, so text from outside cannot be taken for it. */

@@ -1,7 +1,7 @@
 // A contact on a user's mailing list.
 
 import type { SubscriberId, UserId } from "./ids.ts";
-import type { RawJson } from "./payload.ts";
+import type { RawJson } from "../lib/json.ts";
 
 export const SUBSCRIBER_STATUSES = ["active", "unsubscribed", "bounced"] as const;
 export type SubscriberStatus = (typeof SUBSCRIBER_STATUSES)[number];

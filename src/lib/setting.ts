@@ -1,8 +1,6 @@
 // A setting as text from outside: its name, what it means, and how its value is read. The parsers throw an Error whose
 // message says what would be right.
 
-import { isIP } from "node:net";
-
 export type Setting<Value> = {
   name: string;
   /** As it would be written in the environment; undefined where there is none. */
@@ -86,19 +84,12 @@ export function email(text: string): string {
   return matching(text, /^[^\s@]+@[^\s@]+$/, "should be an e-mail address");
 }
 
-/** Each as `address/bits`; an address alone is a network of one. */
-export function networks(text: string): string[] {
+export function networks(text: string, isNetwork: (text: string) => boolean): string[] {
   if (text === "") return [];
   return text.split(",").map((part) => {
-    const [address = "", bits, ...rest] = part.trim().split("/");
-    const version = isIP(address);
-    const bitsMax = version === 6 ? 128 : 32;
-    const isRight =
-      version !== 0 && rest.length === 0 && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= bitsMax));
-    if (!isRight || address.includes("%")) {
-      throw new Error(`${part.trim() || "(nothing)"} should be a network like 10.0.0.0/8 or fd00::/8, or an address`);
-    }
-    return `${address}/${bits ?? bitsMax}`;
+    const network = part.trim();
+    if (isNetwork(network)) return network;
+    throw new Error(`${network || "(nothing)"} should be a network like 10.0.0.0/8 or fd00::/8, or an address`);
   });
 }
 

@@ -1,5 +1,5 @@
 // The catalogue of what Fairpost says of itself: every log line has a name from here, and the fields listed with it.
-// Names are past tense and dotted; a reader greps for them.
+// Names are dotted, and in the past tense or a state; a reader greps for them.
 
 import type { DeliveryStatus } from "../domain/delivery.ts";
 import type { Priority } from "../domain/priority.ts";
@@ -58,6 +58,7 @@ export type Catalogue = {
   };
   "delivery.cancelled": { delivery_id: string; webhook_id: string; reason: string };
   "delivery.dropped": { delivery_id: string; reason: string };
+  "delivery.expired": { delivery_id: string; webhook_id: string };
   "deliveries.cancelled": { webhook_id: string; deliveries: number };
   "deliveries.recovered": { webhook_id: string; deliveries: number };
   "deliveries.handed_back": { deliveries: number; reason: string };

@@ -2,12 +2,15 @@
 // README's table.
 
 export const METRICS = {
-  fairpost_events_accepted_total: { type: "counter", help: "Events accepted by this API process." },
+  fairpost_events_accepted_total: { type: "counter", help: "Events accepted by a process." },
   fairpost_deliveries_published_total: { type: "counter", help: "Deliveries published to the stream, by origin." },
   fairpost_attempts_total: { type: "counter", help: "Attempts, by outcome: accepted, gone, failed." },
   fairpost_partitions: { type: "gauge", help: "Partitions that a worker owns." },
   fairpost_leases_lost_total: { type: "counter", help: "Leases that a worker lost without giving them back." },
-  fairpost_takeovers_total: { type: "counter", help: "Partitions taken over from a dead worker." },
+  fairpost_takeovers_total: {
+    type: "counter",
+    help: "Partitions taken over at once from a worker that died on the same machine.",
+  },
   fairpost_requests_in_flight: { type: "gauge", help: "Requests to receivers under way." },
   fairpost_messages_held: { type: "gauge", help: "Messages in a worker's hands: waiting, in flight or unrecorded." },
   fairpost_messages_held_bytes: { type: "gauge", help: "Memory that they take, roughly." },
@@ -15,7 +18,7 @@ export const METRICS = {
   fairpost_endpoint_actors: { type: "gauge", help: "Endpoint actors in memory." },
   fairpost_results_waiting: { type: "gauge", help: "Results of attempts that are not recorded yet." },
   fairpost_publishes_outstanding: { type: "gauge", help: "Publishes without an answer yet." },
-  fairpost_nats_connected: { type: "gauge", help: "1 while this process is connected to NATS." },
+  fairpost_nats_connected: { type: "gauge", help: "1 while the API is connected to NATS." },
   fairpost_memory_bytes: { type: "gauge", help: "Resident memory of a process." },
 } as const satisfies Record<string, { type: "counter" | "gauge"; help: string }>;
 

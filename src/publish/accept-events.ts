@@ -10,17 +10,17 @@ import {
   type EventRow,
   type SubscriberRow,
 } from "../db/accept.ts";
-import { type Database, errorCodeOf } from "../db/database.ts";
+import { type Database, isRefusedValue } from "../db/database.ts";
 import { changeSubscriberRow, deleteSubscriberRow } from "../db/subscriber-changes.ts";
 import { notFound } from "../domain/error.ts";
 import { patternsMatching } from "../domain/event-type.ts";
 import type { Event, NewEvent } from "../domain/event.ts";
 import { type EventId, newId, type SubscriberId, type UserId } from "../domain/ids.ts";
-import { INSTANT, payloadPieces, RawJson } from "../domain/payload.ts";
+import { INSTANT, payloadPieces } from "../domain/payload.ts";
 import { loweredPriority, type Priority } from "../domain/priority.ts";
 import type { NewSubscriber, Subscriber, SubscriberChange } from "../domain/subscriber.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { Json } from "../lib/json.ts";
+import { type Json, RawJson } from "../lib/json.ts";
 import type { Service } from "../lib/service.ts";
 import type { Acceptance, CreatedSubscriber } from "./acceptance.ts";
 import type { Accounts } from "./accounts.ts";
@@ -55,8 +55,7 @@ export class AcceptEvents implements Acceptance, Service {
   constructor(options: AcceptEventsOptions) {
     this.#options = options;
     const { clock, giveWay } = options;
-    const isFaultyValue = (error: unknown): boolean => /^2[23]/.test(errorCodeOf(error) ?? "");
-    const shared = { clock, giveWay, isFaultyValue };
+    const shared = { clock, giveWay, isFaultyValue: isRefusedValue };
     const grouped = { ...shared, groupMax: GROUP_MAX, groupsInFlightMax: GROUPS_IN_FLIGHT_MAX };
     const alone = { ...shared, groupMax: 1, groupsInFlightMax: CHANGES_IN_FLIGHT_MAX };
     this.#subscribers = new Entrance({

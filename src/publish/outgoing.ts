@@ -10,6 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import type { Published, Publisher } from "../stream/publisher.ts";
+import { keyOf } from "./backlogs.ts";
 import type { StreamKeeper } from "./stream-keeper.ts";
 
 /** Most first deliveries are over within this, and then there is nothing left to note. Well below the grace of refill. */
@@ -92,7 +93,7 @@ export class Outgoing implements Service {
 
   #markBacklog({ webhookId, priority }: Lane): void {
     const { database, observe } = this.#options;
-    const key = `${webhookId} ${priority}`;
+    const key = keyOf({ webhookId, priority });
     if (this.#marking.has(key)) return;
     this.#marking.add(key);
     database

@@ -32,6 +32,7 @@ export class Connection {
   usableUntil = 0;
   readonly #socket: Socket;
   readonly #isTls: boolean;
+  /** Counted over TLS only. */
   #writtenBytes = 0;
   #state: "opening" | "idle" | "busy" | "closed" = "opening";
   #error: Error | null = null;
@@ -70,7 +71,7 @@ export class Connection {
     if (this.#state !== "idle") throw new Error(`a connection that is ${this.#state} takes no request`);
     this.#state = "busy";
     this.#reader = new AnswerReader();
-    this.#writtenBytes += Buffer.byteLength(message);
+    if (this.#isTls) this.#writtenBytes += Buffer.byteLength(message);
     return new Promise((resolve) => {
       this.#done = resolve;
       this.#socket.write(message);

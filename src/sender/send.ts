@@ -78,11 +78,11 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
   async function attempt(request: SendRequest, deadline: Deadline): Promise<Ending> {
     const url = readUrl(request.url);
     if (!url.ok) return failed({ stage: "webhook", error: `the URL ${url.fault}` });
-    const message = requestMessage(request, url.value, userAgent, clock.now());
-    if (!message.ok) return failed({ stage: "webhook", error: message.fault });
     // A name that is known costs no wait.
     const resolution = resolver.known(url.value.host) ?? (await resolve(url.value, request.userId, deadline));
     if (resolution.kind !== "resolved") return failed({ stage: STAGES[resolution.kind], error: resolution.reason });
+    const message = requestMessage(request, url.value, userAgent, clock.now());
+    if (!message.ok) return failed({ stage: "webhook", error: message.fault });
     const mayStart = request.mayStart ?? (() => true);
     const posted = await post(url.value, resolution.addresses, message.value, deadline, mayStart);
     switch (posted.kind) {

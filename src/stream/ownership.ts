@@ -273,8 +273,6 @@ export class Ownership implements Service {
     }
   }
 
-  // ---- time ----
-
   #now(): string {
     return new Date(this.#options.clock.now()).toISOString();
   }

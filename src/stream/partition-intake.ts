@@ -1,7 +1,6 @@
 // Pulls the three lanes of one partition and hands on what arrives, in the domain's words.
 
 import type { Message } from "../domain/delivery.ts";
-import { PARTITIONS } from "../domain/limits.ts";
 import { type Partition, partitionName } from "../domain/partition.ts";
 import { PRIORITIES } from "../domain/priority.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -9,13 +8,13 @@ import type { NatsLink } from "./connection.ts";
 import { parseMessage } from "./message.ts";
 import { type Handle, headerBlockOf, Pull } from "./pull.ts";
 import { consumerName } from "./subjects.ts";
+import { CONSUMERS } from "./topology.ts";
 
 /** Messages of one lane that may be on their way to us at once. */
 const PULL_BATCH = 256;
 /** The same while much is in hand: a lane's part of the room that is left, between these. */
 const CAREFUL_PULL_BATCH_MIN = 8;
 const CAREFUL_PULL_BATCH_MAX = 64;
-const LANES = PARTITIONS * PRIORITIES.length;
 
 type InHand = { readonly isTooMuch: boolean; readonly isBelowHalf: boolean; readonly room: number };
 
@@ -79,5 +78,5 @@ export class PartitionIntake {
 function batchBeside({ isTooMuch, isBelowHalf, room }: InHand): number {
   if (isTooMuch) return 0;
   if (isBelowHalf) return PULL_BATCH;
-  return Math.max(CAREFUL_PULL_BATCH_MIN, Math.min(CAREFUL_PULL_BATCH_MAX, Math.floor(room / LANES)));
+  return Math.max(CAREFUL_PULL_BATCH_MIN, Math.min(CAREFUL_PULL_BATCH_MAX, Math.floor(room / CONSUMERS)));
 }

@@ -31,7 +31,7 @@ export type Topology = {
 };
 
 /** One per partition and priority. Nobody else's fits in: the consumers of a work queue may not overlap. */
-const CONSUMERS = ALL_PARTITIONS.length * PRIORITIES.length;
+export const CONSUMERS = ALL_PARTITIONS.length * PRIORITIES.length;
 
 /** The stream exists with settings that cannot be changed; the message says which, and what to do. */
 export class TopologyConflict extends Error {}

@@ -98,11 +98,33 @@ describe("a webhook", () => {
     expect((await ada.call("PATCH", `/webhooks/${id}`, { is_active: false })).json.is_active).toBe(false);
     expect((await endpointOf(id))?.["cancel_before"]).toBeDate();
     await api.db.sql`UPDATE webhooks SET disabled_reason = 'gone' WHERE id = ${id}`;
-    await api.db.sql`UPDATE endpoints SET circuit = 'open', failures = 5, open_until = now() WHERE webhook_id = ${id}`;
+    await api.db.sql`UPDATE endpoints SET circuit = 'open', failures = 5, open_until = now() + interval '1 h'
+      WHERE webhook_id = ${id}`;
     expect((await ada.call("GET", `/webhooks/${id}`)).json).toMatchObject({ disabled_reason: "gone", circuit: "open" });
     const on = await ada.call("PATCH", `/webhooks/${id}`, { is_active: true });
     expect(on.json).toMatchObject({ is_active: true, disabled_reason: null, circuit: "closed" });
     expect(await endpointOf(id)).toMatchObject({ failures: 0, open_until: null });
+  });
+
+  test("shows how the delivery side fares with it", async () => {
+    const { id, circuit, last_success_at } = (await create()).json;
+    expect([circuit, last_success_at]).toEqual(["closed", null]);
+    await api.db.sql`UPDATE endpoints SET circuit = 'open', open_until = now(), last_success_at = '2026-01-02T03:04:05Z'
+      WHERE webhook_id = ${id}`;
+    const seen = { circuit: "half_open", last_success_at: "2026-01-02T03:04:05.000Z" };
+    expect((await ada.call("GET", `/webhooks/${id}`)).json).toMatchObject(seen);
+    expect((await ada.call("PATCH", `/webhooks/${id}`, { description: "d" })).json).toMatchObject(seen);
+  });
+
+  test("is the same by its id in capitals, also for the caches that hear of a change", async () => {
+    const { id } = (await create()).json;
+    const path = `/webhooks/${id.toUpperCase()}`;
+    expect((await ada.call("GET", path)).json.id).toBe(id);
+    api.changedWebhooks.length = 0;
+    await ada.call("PATCH", path, { description: "d" });
+    await ada.call("POST", `${path}/rotate-secret`);
+    await ada.call("DELETE", path);
+    expect(api.changedWebhooks).toEqual([id, id, id]);
   });
 
   test("keeps what a change does not name", async () => {

@@ -71,7 +71,7 @@ describe("the due query", () => {
     await rows.deliver(webhook, 3);
     await rows.sql`UPDATE endpoints SET open_until = now() + interval '1 minute' WHERE webhook_id = ${webhook.id}`;
     expect(await due(webhook)).toEqual([]);
-    await rows.sql`UPDATE endpoints SET open_until = now(), circuit = 'half_open' WHERE webhook_id = ${webhook.id}`;
+    await rows.sql`UPDATE endpoints SET open_until = now(), circuit = 'open' WHERE webhook_id = ${webhook.id}`;
     expect(await due(webhook)).toHaveLength(1);
   });
 

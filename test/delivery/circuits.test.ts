@@ -122,6 +122,38 @@ describe("a gate", () => {
     clock.advance(1);
     expect(circuits.tell(webhook, answered(500), true)).toBe("hopeless");
   });
+
+  test("answers that open no circuit are hopeless after days too, and are written once they have lasted a minute", () => {
+    const { clock, circuits, saved, load } = started();
+    const answer404 = () => circuits.tell(webhook, answered(404), false);
+    answer404();
+    clock.advance(59_999);
+    // The settings are read again meanwhile.
+    load(WELL);
+    answer404();
+    expect(saved).toEqual([]);
+    clock.advance(1);
+    answer404();
+    answer404();
+    expect(saved).toEqual([{ circuit: CLOSED, shutForMs: 0, isFailing: true }]);
+    expect(circuits.ask(webhook)).toBe("open");
+    clock.advance(ENDPOINT_FAILING_MAX_MS - 60_000);
+    expect(answer404()).toBeUndefined();
+    clock.advance(1);
+    expect(answer404()).toBe("hopeless");
+  });
+
+  test("a failure between successes is forgotten, and never written", () => {
+    const { clock, circuits, saved } = started();
+    for (let round = 0; round < 10; round += 1) {
+      circuits.tell(webhook, answered(404), false);
+      clock.advance(30_000);
+      circuits.tell(webhook, answered(200), false);
+      clock.advance(ENDPOINT_FAILING_MAX_MS);
+    }
+    expect(saved).toEqual([]);
+    expect(circuits.size).toBe(0);
+  });
 });
 
 describe("requests that were under way when the circuit opened", () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { holdsBackEndpoint, outcomeOfAnswer } from "../../src/domain/outcome.ts";
+import { endpointHoldMs, outcomeOfAnswer } from "../../src/domain/outcome.ts";
 
 const answer = (statusCode: number, retryAfterMs: number | null = null) => ({
   statusCode,
@@ -18,8 +18,8 @@ test("2xx is accepted, 410 gone, and everything else a failure that says why", (
 });
 
 test("only a 429 or a 503 holds its whole endpoint back", () => {
-  const heldBackMs = (code: number) => holdsBackEndpoint(outcomeOfAnswer(answer(code, 5_000), 1));
+  const heldBackMs = (code: number) => endpointHoldMs(outcomeOfAnswer(answer(code, 5_000), 1));
   expect([429, 503].map(heldBackMs)).toEqual([5_000, 5_000]);
   expect([200, 301, 400, 410, 500, 502].map(heldBackMs)).toEqual([null, null, null, null, null, null]);
-  expect(holdsBackEndpoint(outcomeOfAnswer(answer(503), 1))).toBe(null);
+  expect(endpointHoldMs(outcomeOfAnswer(answer(503), 1))).toBe(null);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { INSTANT, payloadPieces, RawJson } from "../../src/domain/payload.ts";
+import { INSTANT, payloadPieces } from "../../src/domain/payload.ts";
+import { RawJson } from "../../src/lib/json.ts";
 import type { Json } from "../../src/lib/json.ts";
 
 const NOW = "2026-05-17T12:00:00.000Z";

@@ -129,10 +129,15 @@ describe("410 Gone", () => {
       await account.webhook(receiver.at("/everything"), { events: ["*"] });
       await account.event("order.paid");
       await patiently(() => expect(receiver.of("/watching")).toHaveLength(1));
-      expect(JSON.parse(receiver.of("/watching")[0]?.body ?? "")).toMatchObject({
+      const told = JSON.parse(receiver.of("/watching")[0]?.body ?? "");
+      expect(told).toMatchObject({
         type: "webhook.disabled",
-        data: { webhook: { id: gone.id, url: gone.url } },
+        data: { webhook: { id: gone.id, url: gone.url }, reason: "the receiver answered 410 Gone" },
       });
+      // As the catalogue says.
+      const { data: types } = (await account.call("GET", "/event-types")).json;
+      const { example } = types.find(({ type }: { type: string }) => type === "webhook.disabled");
+      expect(shapeOf(told)).toEqual(shapeOf(example));
       expect((await account.call("GET", `/webhooks/${gone.id}`)).json).toMatchObject({ is_active: false });
       const [failed] = await account.deliveries(`webhook_id=${gone.id}`);
       expect(failed).toMatchObject({ status: "failed", attempt_count: 1, last_error: "HTTP 410: gone for good" });
@@ -222,3 +227,9 @@ test("what has failed is delivered after a recovery, and its attempts go on coun
     expect(delivery).toMatchObject({ status: "delivered", priority: "low", attempt_count: 4 });
   });
 });
+
+/** A value's members, and theirs, without what they are. */
+function shapeOf(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return typeof value;
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, shapeOf(member)]));
+}
