@@ -187,7 +187,9 @@ function parseAll(env: Environment, role: Role): Partial<Settings> {
   const faults: ConfigFault[] = [];
   for (const [key, { name, default: fallback, isSecret, parse }] of Object.entries(SETTINGS)) {
     const given = env[name];
-    const text = given === undefined || (given.trim() === "" && name !== "EGRESS_ALLOW") ? fallback : given.trim();
+    const isSet = given !== undefined && (given.trim() !== "" || name === "EGRESS_ALLOW");
+    // Spaces may belong to a password.
+    const text = isSet ? (name === "FIRST_SUPERUSER_PASSWORD" ? given : given.trim()) : fallback;
     if (text === undefined) continue;
     try {
       settings[key] = parse(text);

@@ -45,11 +45,12 @@ export function createApiApp(deps: ApiDeps) {
     serve: { maxRequestBodySize: BUN_BODY_BYTES_MAX, idleTimeout: IDLE_TIMEOUT_S },
   })
     .use(requestPlugin(deps, knownPaths))
-    .use(swaggerPlugin(deps.settings.version))
     .use(statusRoutes(deps))
     .use(v1);
+  // Its own page would load scripts of others from elsewhere: nobody can reach it.
+  const documented = new Elysia().use(swaggerPlugin(deps.settings.version)).use(statusRoutes(deps)).use(v1);
   const document = async () => {
-    const answer = await app.handle(new Request(`http://localhost${PLUGIN_DOCUMENT_PATH}`));
+    const answer = await documented.handle(new Request(`http://localhost${PLUGIN_DOCUMENT_PATH}`));
     return JSON.stringify(tidied(await answer.json()));
   };
   const complete = app.use(docsRoutes(document));

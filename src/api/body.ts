@@ -3,7 +3,7 @@
 
 import { DomainError, type FieldError, invalid } from "../domain/error.ts";
 import { REQUEST_BODY_BYTES_MAX } from "../domain/limits.ts";
-import { type RawJson, rawJsonMember } from "../lib/json.ts";
+import { memberCount, type RawJson, rawJsonMember, rawTokens } from "../lib/json.ts";
 
 type WithRequest = { request: Request };
 
@@ -14,12 +14,25 @@ const texts = new WeakMap<Request, string>();
 
 /** A route's `parse`. An empty body is null, which no schema takes. */
 export async function jsonBody({ request }: WithRequest): Promise<unknown> {
-  const text = await readText(request);
-  if (text.trim() === "") return null;
-  const value = parseJson(text);
-  refuseUnstorable(value);
-  texts.set(request, text);
+  const { value, text } = await readJson(request);
+  if (text !== "") refuseUnstorable(value, "body", text);
   return value;
+}
+
+/** The same, but for the elements of the list `name`: each is to be checked for itself, by refuseUnstorable. */
+export function jsonBodyWithList(name: string) {
+  return async ({ request }: WithRequest): Promise<unknown> => {
+    const { value } = await readJson(request);
+    const members = value as Record<string, unknown> | null;
+    refuseUnstorable(Array.isArray(members?.[name]) ? { ...members, [name]: [] } : value, "body");
+    return value;
+  };
+}
+
+async function readJson(request: Request): Promise<{ value: unknown; text: string }> {
+  const text = (await readText(request)).trim();
+  texts.set(request, text);
+  return { value: text === "" ? null : parseJson(text), text };
 }
 
 /** The same, for a body that may be left out: then it is an empty object. */
@@ -27,12 +40,25 @@ export async function optionalJsonBody({ request }: WithRequest): Promise<unknow
   return (await jsonBody({ request })) ?? {};
 }
 
-/** A route's `parse` for a form. The first value of a field counts. */
-export async function formBody({ request }: WithRequest): Promise<Record<string, string>> {
-  const form = new URLSearchParams(await readText(request));
-  const value = Object.fromEntries([...form].toReversed());
-  refuseUnstorable(value);
-  return value;
+/** A route's `parse` for a form, in either encoding, of which `names` matter. The first value of a field counts. */
+export function formBody(...names: readonly string[]) {
+  return async ({ request }: WithRequest): Promise<Record<string, unknown>> => {
+    const form = await readForm(request);
+    const value = Object.fromEntries(names.map((name) => [name, form.get(name) ?? undefined]));
+    refuseUnstorable(value, "body");
+    return value;
+  };
+}
+
+async function readForm(request: Request): Promise<{ get(name: string): unknown }> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!/^multipart\/form-data/i.test(type)) return new URLSearchParams(await readText(request));
+  const bytes = await readBytes(request);
+  try {
+    return await new Response(bytes, { headers: { "content-type": type } }).formData();
+  } catch {
+    throw new DomainError("malformed", "The body is not a valid form.");
+  }
 }
 
 /** The JSON text of a member of the body, as the caller wrote it; undefined when it is missing. */
@@ -80,27 +106,52 @@ function parseJson(text: string): unknown {
   }
 }
 
-function refuseUnstorable(value: unknown): void {
-  const fault = unstorable(value, "body", 0);
+/**
+ * Throws invalid for what Postgres cannot store. `text` is what `value` was read from: of members of one name in one object
+ * `value` has the last, but what is stored and sent is the text, with all of them.
+ */
+export function refuseUnstorable(value: unknown, path: string, text?: string): void {
+  const seen = { members: 0 };
+  const fault =
+    unstorable(value, path, 0, seen) ??
+    (text !== undefined && memberCount(text) > seen.members ? unstorableIn(text, path) : undefined);
   if (fault !== undefined) throw invalid(fault.path, fault.message);
 }
 
-function unstorable(value: unknown, path: string, depth: number): FieldError | undefined {
-  if (typeof value === "string") return unstorableText(value, path);
-  if (typeof value === "number" && !Number.isFinite(value)) return { path, message: "This number is too large." };
-  if (typeof value !== "object" || value === null) return undefined;
-  if (depth >= JSON_DEPTH_MAX) return { path, message: `Nested more than ${JSON_DEPTH_MAX} levels deep.` };
+/** Counts the members that it sees, until it finds a fault. */
+function unstorable(value: unknown, path: string, depth: number, seen: { members: number }): FieldError | undefined {
+  if (typeof value !== "object" || value === null) return unstorableScalar(value, path);
+  if (depth >= JSON_DEPTH_MAX) return tooDeep(path);
   if (typeof value.toString !== "function") speakFor(value);
+  const isList = Array.isArray(value);
   for (const [key, item] of Object.entries(value)) {
-    const fault = unstorableText(key, path) ?? unstorable(item, `${path}.${key}`, depth + 1);
+    if (!isList) seen.members += 1;
+    const fault = unstorableScalar(key, path) ?? unstorable(item, `${path}.${key}`, depth + 1, seen);
     if (fault !== undefined) return fault;
   }
   return undefined;
 }
 
+function unstorableIn(text: string, path: string): FieldError | undefined {
+  for (const { value, depth } of rawTokens(text)) {
+    const fault = depth > JSON_DEPTH_MAX ? tooDeep(path) : unstorableScalar(value, path);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
+}
+
+function tooDeep(path: string): FieldError {
+  return { path, message: `Nested more than ${JSON_DEPTH_MAX} levels deep.` };
+}
+
 /** Elysia puts a refused value into its message, and fails on an object that has a member `toString`. */
 function speakFor(value: object): void {
   Object.defineProperty(value, Symbol.toPrimitive, { value: () => "[object]" });
+}
+
+function unstorableScalar(value: unknown, path: string): FieldError | undefined {
+  if (typeof value === "number" && !Number.isFinite(value)) return { path, message: "This number is too large." };
+  return typeof value === "string" ? unstorableText(value, path) : undefined;
 }
 
 function unstorableText(text: string, path: string): FieldError | undefined {

@@ -52,7 +52,8 @@ export function docsRoutes(document: () => Promise<string>) {
       DOCUMENT_PATH,
       async ({ request }) => {
         text ??= document();
-        const origin = new URL(request.url).origin;
+        // There may be no host in it, or none that is valid.
+        const origin = URL.parse(request.url)?.origin ?? EXAMPLE_ORIGIN;
         return answer((await text).replaceAll(EXAMPLE_ORIGIN, origin), "application/json");
       },
       hidden,

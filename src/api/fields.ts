@@ -6,9 +6,13 @@ import { EVENT_TYPE_LENGTH_MAX, EVENT_TYPE_PATTERN } from "../domain/event-type.
 import { invalid } from "../domain/error.ts";
 import { UUID_PATTERN } from "../domain/ids.ts";
 
-/** No spaces or controls, one @, a dot in the domain: what an SMTP server would at least consider. */
-const EMAIL_PATTERN =
-  '^[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+@[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+\\.[^\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f]+$';
+/** What no address holds outside of quotes; after the @ it is a separator as well. */
+const NOT_IN_EMAIL = '\\s@<>(),;:\\\\"\\u0000-\\u001f\\u007f';
+/**
+ * One @, and words joined by dots behind it: what an SMTP server would at least consider. There is one way only in which a
+ * text can match: a pattern is tried on texts of any length, whatever else is asked of them.
+ */
+const EMAIL_PATTERN = `^[^${NOT_IN_EMAIL}]+@[^.${NOT_IN_EMAIL}]+(\\.[^.${NOT_IN_EMAIL}]+)+$`;
 /** RFC 5321: 254 characters in all. */
 const EMAIL_LENGTH_MAX = 254;
 
@@ -92,11 +96,12 @@ export const queryInstant = (description: string) =>
     "x-docs": { type: "string", format: "date-time", description },
   });
 
-/** The instant in `text`. The pattern lets days and hours pass that no calendar has, and Postgres has no year 0. */
+/** The instant in `text`. The pattern lets days and hours pass that no calendar has; RFC 3339 ends with 9999. */
 export function instantOf(path: string, text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const instant = new Date(text.replace(" ", "T").toUpperCase());
-  if (Number.isNaN(instant.getTime()) || instant.getUTCFullYear() < 1 || rollsOver(text)) {
+  const year = instant.getUTCFullYear();
+  if (Number.isNaN(year) || year < 1 || year > 9_999 || rollsOver(text)) {
     throw invalid(path, "Not an instant");
   }
   return instant;

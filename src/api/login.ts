@@ -40,7 +40,7 @@ export function loginRoutes(deps: ApiDeps) {
       deps.observe("user.signed_in", { user_id: user.id });
       return { access_token: await signToken(jwt, user, deps.clock.now()), token_type: "bearer" };
     },
-    { parse: formBody, body: Credentials, detail: signInOperation },
+    { parse: formBody("username", "password"), body: Credentials, detail: signInOperation },
   );
 }
 

@@ -7,7 +7,7 @@ import type { User } from "../db/users.ts";
 import { DomainError } from "../domain/error.ts";
 import { rawJsonElements, rawJsonMember } from "../lib/json.ts";
 import type { Auth } from "./auth.ts";
-import { jsonBody, rawMember } from "./body.ts";
+import { jsonBodyWithList, rawMember, refuseUnstorable } from "./body.ts";
 import { domainErrorOf, invalidFields, problemOf } from "./errors.ts";
 import { fields } from "./fields.ts";
 import { modelRef, operation } from "./operation.ts";
@@ -50,6 +50,7 @@ const itemSchema = {
 export function subscriberBatchRoutes({ acceptance }: ApiDeps, auth: Auth) {
   /** Throws what POST /subscribers would answer for this one. */
   async function create(caller: User, item: unknown, text: string, path: string) {
+    refuseUnstorable(item, path, text);
     const body = checked(item, path);
     const input = newSubscriberOf(caller, body, rawJsonMember(text, "custom_fields"), path);
     return subscriberOf(await acceptance.createSubscriber(input, { isImport: true }));
@@ -67,7 +68,7 @@ export function subscriberBatchRoutes({ acceptance }: ApiDeps, auth: Auth) {
       return { data: itemsOf(settled.map((one) => (one.status === "fulfilled" ? one.value : refusalOf(one.reason)))) };
     },
     {
-      parse: jsonBody,
+      parse: jsonBodyWithList("subscribers"),
       body: Batch,
       detail: operation({
         id: "create_subscribers",

@@ -136,9 +136,9 @@ export function errorCodeOf(error: unknown): string | undefined {
   return "cause" in error ? errorCodeOf(error.cause) : undefined;
 }
 
-/** Postgres refuses a value: classes 22 (data) and 23 (constraints). Without that value the statement would do. */
+/** Postgres refuses a value: classes 22 (data), 23 (constraints) and 54 (too large, too deep). Without it the rest would do. */
 export function isRefusedValue(error: unknown): boolean {
-  return /^2[23]/.test(errorCodeOf(error) ?? "");
+  return /^(22|23|54)/.test(errorCodeOf(error) ?? "");
 }
 
 export function isUniqueViolation(error: unknown): boolean {

@@ -198,7 +198,7 @@ export async function rotateWebhookSecret(
   });
 }
 
-/** Before it nothing was delivered by anybody. */
+/** Before it nothing was delivered by anybody; ids tell no time before 1970. */
 const EVER = new Date("2000-01-01T00:00:00Z");
 
 /**
@@ -206,6 +206,7 @@ const EVER = new Date("2000-01-01T00:00:00Z");
  * there is no such webhook; throws conflict when it is off.
  */
 export async function markRecovery(db: Database, userId: UserId, id: WebhookId, since = EVER): Promise<boolean> {
+  const from = since < EVER ? EVER : since;
   return inTransaction(db, userId, async (tx) => {
     const found = await tx
       .select({ isActive: webhooks.isActive })
@@ -221,7 +222,7 @@ export async function markRecovery(db: Database, userId: UserId, id: WebhookId, 
     await tx
       .update(endpoints)
       .set({
-        recoverSince: sql`least(${endpoints.recoverSince}, ${since.toISOString()}::timestamptz)`,
+        recoverSince: sql`least(${endpoints.recoverSince}, ${from.toISOString()}::timestamptz)`,
         recoverBefore: sql`now()`,
       })
       .where(eq(endpoints.webhookId, id));

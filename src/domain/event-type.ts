@@ -18,10 +18,10 @@ export function isEventPattern(text: string): boolean {
 }
 
 /** Types under these prefixes are made by Fairpost alone. */
-const RESERVED_PREFIXES = ["subscriber", "webhook"];
+const RESERVED_PREFIXES = ["subscriber.", "webhook."];
 
 export function isReserved(type: string): boolean {
-  return RESERVED_PREFIXES.some((prefix) => type === prefix || type.startsWith(`${prefix}.`));
+  return RESERVED_PREFIXES.some((prefix) => type.startsWith(prefix));
 }
 
 /** Operational events are about the delivery itself: they match by exact type only. */

@@ -62,6 +62,38 @@ export function rawJsonElements(text: string): RawJson[] {
   return elements;
 }
 
+/** How many members all objects in `text` have, those of one name each counted. `text` must be valid JSON. */
+export function memberCount(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('"'); at !== -1;) {
+    const end = afterString(text, at);
+    if (text[afterSpace(text, end)] === ":") count += 1;
+    at = text.indexOf('"', end);
+  }
+  return count;
+}
+
+const NUMBER = /-?\d[\d.eE+-]*/y;
+
+/** What `text` holds in its order, names of members too: strings, numbers, and how deep objects and lists are nested. */
+export function* rawTokens(text: string): Generator<{ value: string | number | undefined; depth: number }> {
+  let depth = 0;
+  for (let at = 0; at < text.length;) {
+    const char = text.charAt(at);
+    NUMBER.lastIndex = at;
+    const number = NUMBER.exec(text)?.[0];
+    if (char === '"' || number !== undefined) {
+      const end = number === undefined ? afterString(text, at) : at + number.length;
+      yield { value: JSON.parse(text.slice(at, end)) as string | number, depth };
+      at = end;
+      continue;
+    }
+    if (char === "{" || char === "[") yield { value: undefined, depth: (depth += 1) };
+    else if (char === "}" || char === "]") depth -= 1;
+    at += 1;
+  }
+}
+
 function afterSpace(text: string, from: number): number {
   let at = from;
   while (at < text.length && " \t\n\r".includes(text.charAt(at))) at += 1;

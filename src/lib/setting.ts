@@ -86,11 +86,10 @@ export function email(text: string): string {
 
 export function networks(text: string, isNetwork: (text: string) => boolean): string[] {
   if (text === "") return [];
-  return text.split(",").map((part) => {
-    const network = part.trim();
-    if (isNetwork(network)) return network;
-    throw new Error(`${network || "(nothing)"} should be a network like 10.0.0.0/8 or fd00::/8, or an address`);
-  });
+  const networks = text.split(",").map((part) => part.trim());
+  const wrong = networks.filter((network) => !isNetwork(network)).map((network) => network || "(nothing)");
+  if (wrong.length === 0) return networks;
+  throw new Error(`${wrong.join(", ")}: should be networks like 10.0.0.0/8 or fd00::/8, or addresses`);
 }
 
 export function waitsInSeconds(text: string): number[] {

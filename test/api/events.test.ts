@@ -21,6 +21,12 @@ describe("publishing", () => {
     expect(rows[0]?.["payload"]).toBe(`{"type":"order.paid","timestamp":"${event.json.created_at}","data":${data}}`);
   });
 
+  test("takes any type but those below subscriber and webhook", async () => {
+    for (const type of ["subscriber", "webhook", "subscribers.created"]) {
+      expect((await ada.call("POST", "/events", { type, data: {} })).status).toBe(202);
+    }
+  });
+
   test.each(["null", "false", "0", `"x"`, "[]"])("takes %s as data", async (data) => {
     const event = await ada.call("POST", "/events", `{"type":"a","data":${data}}`);
     expect([event.status, event.json.data]).toEqual([202, JSON.parse(data)]);
@@ -92,6 +98,7 @@ describe("the list", () => {
     "before=2026-02-31T00:00:00Z",
     "before=2026-02-29T00:00:00Z",
     "after=2026-01-01T24:00:00Z",
+    "before=9999-12-31T23:59:59-12:00",
   ])("refuses %s", async (query) => {
     const answer = await ada.call("GET", `/events?${query}`);
     expect(answer.status).toBe(422);

@@ -129,6 +129,16 @@ describe("/docs", () => {
     }
   });
 
+  test("is the only page: that of the plugin would load what others wrote", async () => {
+    for (const path of ["//docs/plugin", "//docs/plugin/json"]) expect((await api.call("GET", path)).status).toBe(404);
+  });
+
+  test("knows its origin, and does without", async () => {
+    const seen = async (host: string) => (await api.call("GET", "//docs/json", undefined, { host })).text;
+    expect(await seen("hooks.example:81")).toContain("http://hooks.example:81/");
+    expect(await seen("a b")).toContain("http://127.0.0.1:8000/");
+  });
+
   test("keeps the sign-in, and offers to try", async () => {
     const { text } = await api.call("GET", "//docs/start.js");
     expect(text).toContain("persistAuthorization: true");

@@ -47,6 +47,42 @@ describe("a body", () => {
     expect((await ada.call("POST", "/events", body === "" ? undefined : body)).status).toBe(422);
   });
 
+  test.each([
+    ["NUL", String.raw`{"a":"\u0000","a":1}`],
+    ["a lone surrogate, in a name", String.raw`{"a":{"\ud800":1},"a":2}`],
+    ["a number beyond all bounds", `{"a":[1e999],"a":1}`],
+    ["too many levels", `{"a":${"[".repeat(30_000)}${"]".repeat(30_000)},"a":1}`],
+  ])("cannot hide %s behind a second member of the name", async (_, hidden) => {
+    for (const [path, body] of [
+      ["/events", `{"type":"a","data":${hidden}}`],
+      ["/subscribers", `{"email":"hidden@example.com","custom_fields":${hidden}}`],
+    ] as const) {
+      const answer = await ada.call("POST", path, body);
+      expect([answer.status, answer.json.errors[0].path]).toEqual([422, "body"]);
+    }
+    const batch = `{"subscribers":[{"email":"hidden@example.com","custom_fields":${hidden}}]}`;
+    const { json } = await ada.call("POST", "/subscribers/batch", batch);
+    expect([json.data[0].status, json.data[0].error.errors[0].path]).toEqual([422, "body.subscribers.0"]);
+  });
+
+  test("may have two members of one name, if nothing of them is wrong: the last counts", async () => {
+    const answer = await ada.call("POST", "/events", `{"type":"a","type":"b","data":{"a":1,"a":2}}`);
+    expect([answer.status, answer.json.type, answer.json.data]).toEqual([202, "b", { a: 2 }]);
+  });
+
+  test("of hundreds of thousands of characters is not tried in as many ways", async () => {
+    const email = `a@${"a.".repeat(450_000)}@`;
+    for (const path of ["/users/signup", "/subscribers"]) {
+      const answer = await ada.call("POST", path, { email, password: "long enough" });
+      expect([answer.status, answer.json.errors[0].path]).toEqual([422, "body.email"]);
+    }
+  });
+
+  test("of many faults is answered with the first of them", async () => {
+    const answer = await ada.call("POST", "/webhooks", { url: 1, events: Array(200_000).fill(1) });
+    expect([answer.status, answer.json.errors.length]).toEqual([422, 20]);
+  });
+
   test("that no route wants is ignored", async () => {
     const webhook = await ada.call("POST", "/webhooks", { url: "https://example.com/", events: ["*"] });
     expect((await ada.call("POST", `/webhooks/${webhook.json.id}/test`, "{")).status).toBe(202);

@@ -39,6 +39,19 @@ test("each of a batch is taken or refused for itself, and the answer says what b
   expect(priorities).toEqual(["low", "low", "high"]);
 });
 
+test("a text that cannot be stored refuses its own subscriber alone", async () => {
+  const grace = await api.account();
+  const answer = await grace.call(
+    "POST",
+    "/subscribers/batch",
+    String.raw`{"subscribers":[{"email":"a@example.com"},{"email":"b@example.com","first_name":"\u0000"},7,{"toString":1}]}`,
+  );
+  const items: { status: number; error?: { errors: { path: string }[] } }[] = answer.json.data;
+  expect(items.map(({ status }) => status)).toEqual([201, 422, 422, 422]);
+  expect(items[1]?.error?.errors[0]?.path).toBe("body.subscribers.1.first_name");
+  expect((await grace.call("POST", "/subscribers/batch", String.raw`{"subscribers":"\u0000"}`)).status).toBe(422);
+});
+
 test("a thousand come in as one batch, and one more does not", async () => {
   const grace = await api.account();
   const many = (count: number) => ({

@@ -105,7 +105,7 @@ describe("sign-in", () => {
   });
 
   test("ignores what Swagger UI sends besides", async () => {
-    const form = new URLSearchParams(`grant_type=password&scope=&username=${SUPERUSER.email}`);
+    const form = new URLSearchParams(`grant_type=%00&client_secret=%00&scope=&username=${SUPERUSER.email}`);
     form.set("password", SUPERUSER.password);
     const answer = await api.call("POST", "/login/access-token", form.toString(), { authorization: "Basic Og==" });
     expect(answer.status).toBe(200);
@@ -113,6 +113,19 @@ describe("sign-in", () => {
     expect(answer.json.token_type).toBe("bearer");
     const whoami = await api.withToken(answer.json.access_token)("POST", "/login/test-token");
     expect(whoami.json.email).toBe(SUPERUSER.email);
+  });
+
+  test("takes a form in parts as well", async () => {
+    const signIn = async (body: FormData | string, headers: Record<string, string> = {}) =>
+      (await fetch(`${api.url}/api/v1/login/access-token`, { method: "POST", body, headers })).status;
+    const form = new FormData();
+    form.set("username", SUPERUSER.email);
+    expect(await signIn(form)).toBe(422);
+    form.set("password", SUPERUSER.password);
+    expect(await signIn(form)).toBe(200);
+    form.set("password", new Blob(["a file"]));
+    expect(await signIn(form)).toBe(422);
+    expect(await signIn("no form", { "content-type": "multipart/form-data; boundary=x" })).toBe(400);
   });
 });
 

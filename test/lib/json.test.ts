@@ -1,6 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Json, jsonText, RawJson, rawJsonElements, rawJsonMember } from "../../src/lib/json.ts";
+import {
+  type Json,
+  jsonText,
+  memberCount,
+  RawJson,
+  rawJsonElements,
+  rawJsonMember,
+  rawTokens,
+} from "../../src/lib/json.ts";
 
 describe("rawJsonMember", () => {
   test("keeps what JSON.parse would lose", () => {
@@ -60,5 +68,48 @@ describe("jsonText", () => {
   test("writes raw JSON as it is, instants as RFC 3339, and leaves out what is undefined", () => {
     const value = { raw: new RawJson("[1, 2]"), at: new Date(0), none: undefined, list: [new RawJson("1e2")] };
     expect(jsonText(value)).toBe(`{"raw":[1, 2],"at":"1970-01-01T00:00:00.000Z","list":[1e2]}`);
+  });
+});
+
+describe("memberCount and rawTokens", () => {
+  const names = (value: unknown): number =>
+    typeof value !== "object" || value === null
+      ? 0
+      : Object.values(value).reduce<number>((sum, item) => sum + names(item), 0) +
+        (Array.isArray(value) ? 0 : Object.keys(value).length);
+  const scalars = (value: unknown): unknown[] => {
+    if (typeof value === "number" || typeof value === "string") return [value];
+    if (typeof value !== "object" || value === null) return [];
+    return Object.entries(value).flatMap(([name, item]) => [...(Array.isArray(value) ? [] : [name]), ...scalars(item)]);
+  };
+
+  test("see what JSON.parse sees, in any valid text", () => {
+    fc.assert(
+      fc.property(fc.json(), fc.constantFrom(undefined, 2), (json, indent) => {
+        const value: unknown = JSON.parse(json);
+        const text = JSON.stringify(value, null, indent);
+        expect(memberCount(text)).toBe(names(value));
+        const seen = [...rawTokens(text)].map((token) => token.value).filter((token) => token !== undefined);
+        expect<unknown[]>(seen).toEqual(scalars(JSON.parse(text)));
+      }),
+    );
+  });
+
+  test("see what JSON.parse hides", () => {
+    const text = `{"a":{"b":"\\u0000"}, "a" : [[1e999]],"a":"\\":"}`;
+    expect(memberCount(text)).toBe(4);
+    expect([...rawTokens(text)]).toEqual([
+      { value: undefined, depth: 1 },
+      { value: "a", depth: 1 },
+      { value: undefined, depth: 2 },
+      { value: "b", depth: 2 },
+      { value: "\u0000", depth: 2 },
+      { value: "a", depth: 1 },
+      { value: undefined, depth: 2 },
+      { value: undefined, depth: 3 },
+      { value: Number.POSITIVE_INFINITY, depth: 3 },
+      { value: "a", depth: 1 },
+      { value: `":`, depth: 1 },
+    ]);
   });
 });
