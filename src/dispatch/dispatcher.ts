@@ -7,9 +7,12 @@ import { type Pace, SLOW_AFTER_MS, Slots } from "./slots.ts";
 
 /**
  * Requests that begin in one turn of the event loop. The next ones begin in the next turn, when answers that have come
- * meanwhile have been read: so receivers work while we do, and nobody waits for hundreds of others to be written.
+ * meanwhile have been read: so receivers work while we do, and nobody waits for hundreds of others to be written. One to
+ * an endpoint that is not known to be fast counts for several: it takes a new connection, and hundreds of receivers that
+ * hang run out of time in the same moment.
  */
 const STARTS_PER_TURN_MAX = 64;
+const STARTS_OF_NOT_FAST = 16;
 
 export type DispatcherOptions<Key, Lane extends string> = {
   clock: Clock;
@@ -31,7 +34,7 @@ export class Dispatcher<Key, Lane extends string, Message> {
   readonly #slots: Slots;
   /**
    * Actors whose next request must wait until others of their user, or other slow ones, have ended; by user. Fast ones
-   * wait for memory only, and stand apart so that they wait behind no slow one.
+   * wait for memory, or for others that began to hang, and stand apart so that they wait behind no slow one.
    */
   readonly #waitingFast = new Map<string, Set<Cell<Key, Lane, Message>>>();
   readonly #waiting = new Map<string, Set<Cell<Key, Lane, Message>>>();
@@ -75,10 +78,11 @@ export class Dispatcher<Key, Lane extends string, Message> {
   }
 
   #start(): void {
-    for (let turns = 0; turns < STARTS_PER_TURN_MAX; turns += 1) {
+    for (let starts = 0; starts < STARTS_PER_TURN_MAX;) {
       if (this.#slots.isFull || !this.#options.mayStart()) return;
       const turn = this.#queue.next();
       if (turn === undefined) return;
+      starts += paceOf(turn.candidate.lastStepMs) === "fast" ? 1 : STARTS_OF_NOT_FAST;
       this.#serve(turn.candidate, turn.lane);
     }
     this.poke();
@@ -118,12 +122,13 @@ export class Dispatcher<Key, Lane extends string, Message> {
     this.poke();
   }
 
-  /** Those who wait and may begin now ask for turns again. */
+  /** Those who wait and may begin now ask for turns again: of each user no more than it has room for. */
   #admit(waitingByUser: Map<string, Set<Cell<Key, Lane, Message>>>): void {
     for (const [user, waiting] of waitingByUser) {
+      const admitted = { fast: 0, slow: 0, unknown: 0 };
       for (const actor of waiting) {
         const pace = paceOf(actor.lastStepMs);
-        if (!this.#mayBegin(user, pace)) {
+        if (!this.#mayBegin(user, pace, admitted[pace])) {
           if (waitingByUser !== this.#waitingFast || pace === "fast") break;
           // It has turned out slow while it waited.
           waiting.delete(actor);
@@ -132,6 +137,7 @@ export class Dispatcher<Key, Lane extends string, Message> {
         }
         waiting.delete(actor);
         if (actor.mailbox.size === 0 || !actor.hasCapacity) continue;
+        admitted[pace] += 1;
         this.ready(actor);
         if (this.#slots.isFull) break;
       }
@@ -139,8 +145,9 @@ export class Dispatcher<Key, Lane extends string, Message> {
     }
   }
 
-  #mayBegin(user: string, pace: Pace): boolean {
-    return this.#slots.mayBegin(user, pace) && this.#options.hasMemory(user, pace === "fast");
+  /** `others`: so many more may begin before it. */
+  #mayBegin(user: string, pace: Pace, others = 0): boolean {
+    return this.#slots.roomFor(user, pace) > others && this.#options.hasMemory(user, pace === "fast");
   }
 
   #withdraw(actor: Cell<Key, Lane, Message>): void {

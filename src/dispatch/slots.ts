@@ -1,6 +1,7 @@
 // Where requests under way are counted. A slot is held for a request's first 250 ms only. An older request counts in the
 // slow pool, and so does, from its start, every request of an endpoint that is known to be slow: so slow receivers, and
-// those that never answer, take no slot from fast ones.
+// those that never answer, take no slot from fast ones. Of endpoints that were fast and begin to hang only their own user
+// notices: it has a bound of such requests, and they take no place of other users' slow ones.
 
 import type { Clock } from "../lib/clock.ts";
 
@@ -10,7 +11,7 @@ export const SLOW_AFTER_MS = 250;
 /** Slow requests of one worker: an idle connection and a few KiB each. */
 export const SLOW_REQUESTS_MAX = 4_096;
 
-/** And of one user in it. */
+/** And of one user in it; of its endpoints that turn out slow, again as many. */
 export const SLOW_REQUESTS_PER_USER_MAX = SLOW_REQUESTS_MAX / 4;
 
 /** The share of the slots that one user's requests to endpoints of unknown pace may hold: they may all turn out slow. */
@@ -36,6 +37,9 @@ export class Slots {
   /** In the order of their starts. */
   readonly #fast = new Set<Flight>();
   readonly #slowByUser = new Map<string, number>();
+  /** Of the slow ones those that have outlived their slot, and were not known to be slow when they began. */
+  readonly #outlivedByUser = new Map<string, number>();
+  #outlived = 0;
   readonly #unknownByUser = new Map<string, number>();
   #slow = 0;
   #isWatching = false;
@@ -58,14 +62,15 @@ export class Slots {
   }
 
   /**
-   * Whether a request to an endpoint of this pace may begin where a slot is free. A user whose slow requests are at
+   * How many more requests to endpoints of this pace may begin where slots are free. A user whose slow requests are at
    * their bound starts none at endpoints of which nothing is known either.
    */
-  mayBegin(user: string, pace: Pace): boolean {
-    if (pace === "fast") return true;
-    if ((this.#slowByUser.get(user) ?? 0) >= SLOW_REQUESTS_PER_USER_MAX) return false;
-    if (pace === "slow") return this.#slow < SLOW_REQUESTS_MAX;
-    return (this.#unknownByUser.get(user) ?? 0) < Math.max(1, this.#options.slots * UNKNOWN_SHARE);
+  roomFor(user: string, pace: Pace): number {
+    if (pace === "fast") return SLOW_REQUESTS_PER_USER_MAX - (this.#outlivedByUser.get(user) ?? 0);
+    const ofUser = SLOW_REQUESTS_PER_USER_MAX - (this.#slowByUser.get(user) ?? 0);
+    if (pace === "slow") return Math.min(ofUser, SLOW_REQUESTS_MAX - (this.#slow - this.#outlived));
+    const ofUnknown = Math.max(1, this.#options.slots * UNKNOWN_SHARE) - (this.#unknownByUser.get(user) ?? 0);
+    return Math.min(ofUser, ofUnknown);
   }
 
   begin(user: string, pace: Pace): Flight {
@@ -83,7 +88,9 @@ export class Slots {
   end(flight: Flight): number {
     if (flight.isSlow) {
       this.#countSlow(flight.user, -1);
-      return flight.pace === "slow" ? 0 : SLOW_AFTER_MS;
+      if (flight.pace === "slow") return 0;
+      this.#countOutlived(flight.user, -1);
+      return SLOW_AFTER_MS;
     }
     this.#leaveSlot(flight);
     return this.#options.clock.monotonic() - flight.startedAt;
@@ -97,6 +104,11 @@ export class Slots {
   #countSlow(user: string, by: number): void {
     this.#slow += by;
     count(this.#slowByUser, user, by);
+  }
+
+  #countOutlived(user: string, by: number): void {
+    this.#outlived += by;
+    count(this.#outlivedByUser, user, by);
   }
 
   #watch(): void {
@@ -116,6 +128,7 @@ export class Slots {
       this.#leaveSlot(flight);
       flight.isSlow = true;
       this.#countSlow(flight.user, 1);
+      this.#countOutlived(flight.user, 1);
       this.#options.onRoom();
     }
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Cell } from "../../src/actor/cell.ts";
 import { Dispatcher } from "../../src/dispatch/dispatcher.ts";
+import { SLOW_AFTER_MS, SLOW_REQUESTS_PER_USER_MAX } from "../../src/dispatch/slots.ts";
 import { PRIORITIES, PRIORITY_WEIGHTS, type Priority } from "../../src/domain/priority.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import { seededRandom } from "../../src/lib/random.ts";
@@ -56,21 +57,62 @@ function worker(slots: number, concurrency = 1, clock = new ManualClock()) {
 }
 
 describe("Dispatcher", () => {
-  test("begins 64 requests in one turn of the event loop, and the others in the next", () => {
+  test("begins 64 requests in one turn of the event loop, or 4 where a new connection is likely", async () => {
     const turns: (() => void)[] = [];
     class TurnByTurn extends ManualClock {
       override soon(run: () => void): void {
         turns.push(run);
       }
     }
-    const { tell, started } = worker(256, 1, new TurnByTurn());
-    for (let endpoint = 0; endpoint < 100; endpoint += 1) tell(`user ${endpoint}`, `endpoint ${endpoint}`, "high");
+    const { tell, started, endOne, underWay } = worker(256, 1, new TurnByTurn());
+    const tellAll = () => {
+      for (let endpoint = 0; endpoint < 100; endpoint += 1) tell(`user ${endpoint}`, `endpoint ${endpoint}`, "high");
+    };
+    tellAll();
     expect(started).toHaveLength(0);
+    for (let turn = 1; turn <= 25; turn += 1) {
+      turns.shift()?.();
+      expect(started).toHaveLength(turn * 4);
+    }
+    while (underWay.length > 0) await endOne();
     turns.shift()?.();
-    expect(started).toHaveLength(64);
-    turns.shift()?.();
-    expect(started).toHaveLength(100);
     expect(turns).toHaveLength(0);
+    // Now they are known to be fast.
+    tellAll();
+    turns.shift()?.();
+    expect(started).toHaveLength(164);
+    turns.shift()?.();
+    expect(started).toHaveLength(200);
+    expect(turns).toHaveLength(0);
+  });
+
+  test("a place in the slow pool that becomes free is asked for by one of each user, not by all that wait", async () => {
+    const clock = new ManualClock();
+    const { tell, endOne, cells, started, underWay } = worker(1, 1, clock);
+    const endpoints = Array.from({ length: SLOW_REQUESTS_PER_USER_MAX + 50 }, (_, number) => `slow ${number}`);
+    for (const endpoint of endpoints) {
+      tell("ada", endpoint, "high");
+      clock.advance(SLOW_AFTER_MS + 50);
+      await endOne();
+    }
+    expect([...cells.values()].every(({ lastStepMs = 0 }) => lastStepMs > SLOW_AFTER_MS)).toBe(true);
+    started.length = 0;
+    for (const endpoint of endpoints) tell("ada", endpoint, "high");
+    expect(started).toHaveLength(SLOW_REQUESTS_PER_USER_MAX);
+    let asked = 0;
+    for (const cell of cells.values()) {
+      const has = cell.mailbox.has.bind(cell.mailbox);
+      cell.mailbox.has = (lane) => {
+        asked += 1;
+        return has(lane);
+      };
+    }
+    for (let end = 1; end <= 50; end += 1) {
+      await endOne();
+      expect(started).toHaveLength(SLOW_REQUESTS_PER_USER_MAX + end);
+    }
+    expect(asked).toBeLessThan(50 * 10);
+    expect(underWay).toHaveLength(SLOW_REQUESTS_PER_USER_MAX);
   });
 
   test("one that turns out slow while it waits for memory keeps no fast one of its user waiting", async () => {

@@ -45,29 +45,49 @@ describe("the slow pool", () => {
   test("has a bound for each user, beyond which nothing unknown of it begins either", () => {
     const { counted } = slotsOf(256);
     for (let begun = 0; begun < SLOW_REQUESTS_PER_USER_MAX; begun += 1) counted.begin("ada", "slow");
-    expect(counted.mayBegin("ada", "slow")).toBe(false);
-    expect(counted.mayBegin("ada", "unknown")).toBe(false);
-    expect(counted.mayBegin("ada", "fast")).toBe(true);
-    expect(counted.mayBegin("grace", "slow")).toBe(true);
+    expect(counted.roomFor("ada", "slow")).toBeLessThanOrEqual(0);
+    expect(counted.roomFor("ada", "unknown")).toBeLessThanOrEqual(0);
+    expect(counted.roomFor("ada", "fast")).toBeGreaterThan(0);
+    expect(counted.roomFor("grace", "slow")).toBeGreaterThan(0);
   });
 
   test("has a bound in all", () => {
     const { counted } = slotsOf(256);
     for (let begun = 0; begun < SLOW_REQUESTS_MAX; begun += 1) counted.begin(`user ${begun % 8}`, "slow");
-    expect(counted.mayBegin("someone else", "slow")).toBe(false);
-    expect(counted.mayBegin("someone else", "unknown")).toBe(true);
+    expect(counted.roomFor("someone else", "slow")).toBeLessThanOrEqual(0);
+    expect(counted.roomFor("someone else", "unknown")).toBeGreaterThan(0);
+  });
+
+  test("fast endpoints that begin to hang have a bound of their own, and take no place of other users' slow ones", () => {
+    const { clock, counted } = slotsOf(256);
+    const hanging = [];
+    while (counted.roomFor("ada", "fast") > 0) {
+      while (!counted.isFull && counted.roomFor("ada", "fast") > 0) hanging.push(counted.begin("ada", "fast"));
+      clock.advance(SLOW_AFTER_MS + 50);
+    }
+    // Those of the last 250 ms are not known to hang yet.
+    expect(hanging.length).toBeWithin(SLOW_REQUESTS_PER_USER_MAX, SLOW_REQUESTS_PER_USER_MAX + 257);
+    for (let begun = 0; begun < SLOW_REQUESTS_MAX; begun += 1) {
+      const user = `user ${begun % 8}`;
+      expect(counted.roomFor(user, "slow")).toBeGreaterThan(0);
+      counted.begin(user, "slow");
+    }
+    expect(counted.roomFor("grace", "fast")).toBeGreaterThan(0);
+    for (const flight of hanging) expect(counted.end(flight)).toBe(SLOW_AFTER_MS);
+    expect(counted.roomFor("ada", "fast")).toBe(SLOW_REQUESTS_PER_USER_MAX);
+    expect(counted.roomFor("grace", "slow")).toBe(0);
   });
 
   test("a user's endpoints of unknown pace hold a quarter of the slots at most", () => {
     const { clock, counted } = slotsOf(8);
     counted.begin("ada", "unknown");
     const second = counted.begin("ada", "unknown");
-    expect(counted.mayBegin("ada", "unknown")).toBe(false);
-    expect(counted.mayBegin("grace", "unknown")).toBe(true);
+    expect(counted.roomFor("ada", "unknown")).toBeLessThanOrEqual(0);
+    expect(counted.roomFor("grace", "unknown")).toBeGreaterThan(0);
     counted.end(second);
-    expect(counted.mayBegin("ada", "unknown")).toBe(true);
+    expect(counted.roomFor("ada", "unknown")).toBeGreaterThan(0);
     counted.begin("ada", "unknown");
     clock.advance(SLOW_AFTER_MS + 50);
-    expect(counted.mayBegin("ada", "unknown")).toBe(true);
+    expect(counted.roomFor("ada", "unknown")).toBeGreaterThan(0);
   });
 });
