@@ -41,6 +41,9 @@ export function swaggerPlugin(version: string) {
   });
 }
 
+/** Operations that do without a body: the plugin takes every body for required. */
+const OPTIONAL_BODIES = ["recover_webhook"];
+
 type Node = { [key: string]: unknown };
 
 /** The plugin's document as valid OpenAPI 3.0.3. */
@@ -80,7 +83,8 @@ function tidyBody(body: Node, operationId: unknown): Node {
   const type = operationId === "sign_in" ? "application/x-www-form-urlencoded" : "application/json";
   // Swagger UI fills a form from the examples of its fields.
   if (operationId === "sign_in") content.schema = withExamples(tidySchema, node(content.example));
-  return { required: body["required"] ?? false, content: { [type]: content } };
+  const isOptional = OPTIONAL_BODIES.includes(String(operationId));
+  return { required: !isOptional && (body["required"] ?? false), content: { [type]: content } };
 }
 
 function withExamples(schema: Node, example: Node): Node {

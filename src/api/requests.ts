@@ -39,7 +39,8 @@ export function requestPlugin({ clock, observe }: Pick<ApiDeps, "clock" | "obser
       if (methods.length > 0) set.headers["allow"] = methods.join(", ");
       const status = statusOf(foreseen);
       set.status = status;
-      if (status >= 500) {
+      // Not to be ready is an answer.
+      if (status >= 500 && pathOf(request) !== "/ready") {
         observe("request.failed", {
           request_id: arrivals.get(request)?.id ?? "",
           method: request.method,

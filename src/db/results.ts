@@ -77,6 +77,8 @@ export type CheckedRow = {
   attemptCount: number;
   scheduleBase: number;
   pendingSince: number;
+  /** For so long, milliseconds: both by Postgres' clock. */
+  pendingForMs: number;
   /** Milliseconds until it is due; 0 when it is. */
   dueInMs: number;
 };
@@ -86,6 +88,7 @@ export async function checkDeliveries(sql: Sql, ids: readonly DeliveryId[]): Pro
   const rows = await sql.unsafe(
     `SELECT id, status, generation, attempt_count, schedule_base,
        extract(epoch FROM pending_since) * 1000 AS pending_since,
+       extract(epoch FROM now() - pending_since) * 1000 AS pending_for_ms,
        greatest(0, extract(epoch FROM due_at - now()) * 1000) AS due_in_ms
      FROM deliveries WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2 AND $3`,
     [plainArray(ids), ...boundsOf(ids)],
@@ -100,6 +103,7 @@ export async function checkDeliveries(sql: Sql, ids: readonly DeliveryId[]): Pro
         attemptCount: Number(row["attempt_count"]),
         scheduleBase: Number(row["schedule_base"]),
         pendingSince: Number(row["pending_since"]),
+        pendingForMs: Number(row["pending_for_ms"]),
         dueInMs: Math.ceil(Number(row["due_in_ms"])),
       },
     ]),

@@ -102,11 +102,12 @@ export class Attempts {
     while (this.#unsettled > 0) await new Promise<void>((resolve) => this.#whenSettled.push(resolve));
   }
 
-  #guard({ message }: Held, endpoint: Endpoint | undefined): Turn | undefined {
+  #guard({ message, pendingFrom }: Held, endpoint: Endpoint | undefined): Turn | undefined {
     const { clock } = this.#options;
     if (endpoint === undefined || !endpoint.isActive) return { kind: "cancelled" };
     if (endpoint.cancelBefore !== null && message.pendingSince <= endpoint.cancelBefore) return { kind: "cancelled" };
-    if (clock.now() - message.pendingSince > this.#expiresAfterMs) return { kind: "expired" };
+    // By the row's clock: this machine's may be days ahead.
+    if (pendingFrom !== undefined && clock.monotonic() - pendingFrom > this.#expiresAfterMs) return { kind: "expired" };
     if (endpoint.unreadable !== null) {
       this.#reportUnreadable(endpoint.webhookId, endpoint.unreadable);
       return { kind: "postponed", delayMs: UNDECIPHERABLE_PAUSE_MS };

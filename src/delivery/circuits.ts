@@ -62,7 +62,7 @@ export class Circuits implements Service {
   readonly #options: CircuitsOptions;
   /** Only endpoints that are not simply well. */
   readonly #states = new Map<WebhookId, State>();
-  /** When a change was last written, for as long as an older reading may still be on its way. */
+  /** When the writing of a change last began or ended, for as long as an older reading may still be on its way. */
   readonly #changedAt: TtlCache<WebhookId, number>;
   #succeeded = new Set<WebhookId>();
   #timer: Timer | undefined;
@@ -177,6 +177,7 @@ export class Circuits implements Service {
     } else if (before.isOpen && !circuit.isOpen) observe("circuit.closed", { webhook_id: webhookId });
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
     state.writes += 1;
+    this.#changedAt.set(webhookId, this.#options.clock.monotonic());
     save(webhookId, change)
       .catch((error: unknown) => this.#report(`save circuit of ${webhookId}`, error))
       .finally(() => {

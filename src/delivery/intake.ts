@@ -105,9 +105,10 @@ export class Intake {
   }
 
   #check(held: Held): void {
-    const { log, attempts } = this.#options;
+    const { log, attempts, clock } = this.#options;
     log.check(held.message.deliveryId).then(
       (state) => {
+        if (state !== undefined) held.pendingFrom = clock.monotonic() - state.pendingForMs;
         const turn = compareWithRow(held, state);
         if (turn === undefined) this.#enqueue(held);
         else attempts.end(held, turn);

@@ -82,6 +82,7 @@ export type DeliveryState = {
   attemptCount: number;
   scheduleBase: number;
   pendingSince: number;
+  pendingForMs: number;
   dueInMs: number;
 };
 
@@ -108,6 +109,8 @@ export type Held = {
   readonly tenure: Tenure;
   stage: Stage;
   bytes: number;
+  /** Since when it has been pending, monotonic milliseconds; undefined where its row was not asked, for then it is young. */
+  pendingFrom?: number;
   /** Monotonic milliseconds of the last sign of life to the server. */
   workingAt: number;
 };

@@ -27,6 +27,15 @@ export class DataDirInUseError extends Error {
   }
 }
 
+function openLock(path: string): Database {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    return new Database(join(path, "lock"), { create: true });
+  } catch (error) {
+    throw new Error(`DATA_DIR=${path}: should be a folder that we may make and write to (${(error as Error).message})`);
+  }
+}
+
 export class DataDir {
   readonly path: string;
   readonly #lock: Database;
@@ -41,8 +50,7 @@ export class DataDir {
    * system's own: it ends with the process that holds it, however that ended, so it is never stale.
    */
   static take(path: string): DataDir {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
-    const lock = new Database(join(path, "lock"), { create: true });
+    const lock = openLock(path);
     try {
       lock.run("PRAGMA busy_timeout = 0");
       lock.run("PRAGMA journal_mode = MEMORY");

@@ -3,11 +3,17 @@
 import { createServer } from "node:net";
 import { systemRandom } from "../lib/random.ts";
 
-/** Whether nobody listens on `host:port`. */
+/** Somebody has it, or we may not. Anything else is the host's fault: no interface has it, or no such name is known. */
+const TAKEN_CODES = ["EADDRINUSE", "EACCES", "EPERM"];
+
+/** Whether nobody listens on `host:port`. Throws when `host` is no address of this machine. */
 export function isPortFree(port: number, host = "127.0.0.1"): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", () => resolve(false));
+    server.once("error", (error: Error & { code?: string }) => {
+      if (TAKEN_CODES.includes(error.code ?? "")) resolve(false);
+      else reject(new Error(`${host} is no address of this machine`));
+    });
     server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
   });
 }

@@ -28,7 +28,18 @@ export function hasSurelyEnded(other: ProcessIdentity | undefined, self: Process
   if (other === undefined || self === undefined) return false;
   if (other.bootId !== self.bootId || other.pidNamespace !== self.pidNamespace) return false;
   const stat = statOf(other.pid);
-  return stat === undefined || stat.state === "Z" || stat.state === "X" || stat.startTicks !== other.startTicks;
+  if (stat === undefined) return !existsProcess(other.pid);
+  return stat.state === "Z" || stat.state === "X" || stat.startTicks !== other.startTicks;
+}
+
+/** A process whose /proc cannot be read (another user's under hidepid, no descriptor left) may well be there. */
+function existsProcess(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code !== "ESRCH";
+  }
 }
 
 /** Fields 3 and 22 of proc(5)'s stat, counted behind the name, which may hold spaces and brackets. */

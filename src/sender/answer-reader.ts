@@ -9,8 +9,8 @@
 import { RESPONSE_KEPT_BYTES_MAX, RESPONSE_READ_BYTES_MAX } from "../domain/limits.ts";
 import { type AnswerHead, parseHead } from "./answer-head.ts";
 
-/** Heads of an answer in all, the informational ones too. */
-const HEAD_BYTES_MAX = 64 * 1024;
+/** Heads of an answer in all, the informational ones too: as much as servers take of a request. Thousands may be unfinished. */
+const HEAD_BYTES_MAX = 16 * 1024;
 /** A chunk's size with its extensions, or a trailer. */
 const LINE_BYTES_MAX = 4 * 1024;
 

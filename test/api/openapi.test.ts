@@ -88,6 +88,7 @@ describe("/docs/json", () => {
       const contents = Object.values(operation.requestBody.content);
       expect(contents).toHaveLength(1);
       expect(contents[0]?.example).toBeDefined();
+      expect(operation.requestBody.required).toBe(!["recover_webhook", "echo"].includes(operation.operationId));
     }
   });
 

@@ -10,7 +10,7 @@ export type Operation = {
     summary: string;
     tags: string[];
     parameters?: { name: string; in: "query" | "path" }[];
-    requestBody?: { content: Content };
+    requestBody?: { content: Content; required: boolean };
     responses: Record<string, { content?: Content }>;
   };
 };

@@ -78,7 +78,7 @@ export function attemptsWith(find: Endpoints["find"]) {
     mayStartRequest: () => true,
   };
   /** Begins the turn of a message, as far as it goes by itself. */
-  const take = async (message: Partial<Message> = {}) => {
+  const take = async (message: Partial<Message> = {}, pendingFrom?: number) => {
     const handle: StreamHandle = {
       seq: 1,
       deliveryCount: 1,
@@ -88,9 +88,9 @@ export function attemptsWith(find: Endpoints["find"]) {
       working: () => {},
     };
     const webhookId = "webhook" as WebhookId;
-    attempts
-      .take(held.add(messageOf({ webhookId, pendingSince: clock.now(), ...message }), handle, tenure))
-      .catch((error: unknown) => observed.push({ name: "crashed", fields: { error } }));
+    const one = held.add(messageOf({ webhookId, pendingSince: clock.now(), ...message }), handle, tenure);
+    if (pendingFrom !== undefined) one.pendingFrom = pendingFrom;
+    attempts.take(one).catch((error: unknown) => observed.push({ name: "crashed", fields: { error } }));
     await settled();
   };
   return { clock, held, circuits, sent, recorded, answered, observed, take };

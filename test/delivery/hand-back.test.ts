@@ -34,7 +34,8 @@ function intake() {
   const log = {
     check: () =>
       new Promise<DeliveryState>((resolve) => {
-        const row = { status: "pending", generation: 0, attemptCount: 0, scheduleBase: 0, pendingSince: 0, dueInMs: 0 };
+        const counts = { generation: 0, attemptCount: 0, scheduleBase: 0 };
+        const row = { status: "pending", ...counts, pendingSince: 0, pendingForMs: 0, dueInMs: 0 };
         checks.push(() => resolve(row));
       }),
   } as unknown as DeliveryLog;

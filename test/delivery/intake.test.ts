@@ -25,6 +25,7 @@ const PENDING: DeliveryState = {
   attemptCount: 0,
   scheduleBase: 0,
   pendingSince: NOW,
+  pendingForMs: 0,
   dueInMs: 0,
 };
 

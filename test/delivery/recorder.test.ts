@@ -268,7 +268,15 @@ test("rows are looked at together, and one that is missing has no state", async 
   const checked = Promise.all([made.check(missing), made.check(known)]);
   clock.advance(5);
   expect(reads.map(({ ids }) => ids)).toEqual([[missing, known]]);
-  const state = { status: "pending", generation: 1, attemptCount: 2, scheduleBase: 0, pendingSince: 3, dueInMs: 0 };
+  const state = {
+    status: "pending",
+    generation: 1,
+    attemptCount: 2,
+    scheduleBase: 0,
+    pendingSince: 3,
+    pendingForMs: 4,
+    dueInMs: 0,
+  };
   reads[0]?.answer(new Map([[known, state]]));
   expect(await checked).toEqual([undefined, state]);
 });

@@ -179,13 +179,20 @@ describe("a delivery whose turn comes", () => {
     const { clock, sent, recorded, answered, take } = attemptsWith(() => endpointOf());
     // Of the schedule in attempts.ts: 1 s and 5 s, each with 20 % for chance.
     const livesMs = 7_200 + 86_400_000;
-    await take({ pendingSince: clock.now() - livesMs });
+    await take({}, clock.monotonic() - livesMs);
     expect(sent).toHaveLength(1);
     expect(recorded).toHaveLength(0);
-    await take({ pendingSince: clock.now() - livesMs - 1 });
+    await take({}, clock.monotonic() - livesMs - 1);
     expect(sent).toHaveLength(1);
     expect(recorded).toMatchObject([{ place: ended("failed"), error: "expired: older than its whole schedule" }]);
     expect(answered).toEqual(["ack"]);
+  });
+
+  test("and is young has not expired, though this machine's clock is days ahead", async () => {
+    const { clock, sent, take } = attemptsWith(() => endpointOf());
+    await take({ pendingSince: clock.now() - 30 * 86_400_000 });
+    await take({ pendingSince: clock.now() - 30 * 86_400_000 }, clock.monotonic());
+    expect(sent).toHaveLength(2);
   });
 
   test("and was pending when its webhook's were cancelled is cancelled; one from after that is sent", async () => {

@@ -101,3 +101,10 @@ test("who joins a running start takes over its settings, but for those of its ow
   expect(withRunningServices({ NATS_URL: "nats://x" }, path)).toEqual({ ...services, NATS_URL: "nats://x" });
   held.release();
 });
+
+test("a folder that cannot be made or written to is a fault of the setting", async () => {
+  const file = join(await testFolder("data-dir"), "file");
+  writeFileSync(file, "");
+  expect(() => DataDir.take(file)).toThrow(`DATA_DIR=${file}: should be a folder`);
+  expect(() => DataDir.take("/proc/nowhere")).toThrow("DATA_DIR=/proc/nowhere: ");
+});

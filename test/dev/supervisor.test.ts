@@ -124,6 +124,12 @@ describe("bun run start", () => {
     await taken.stop(true);
   });
 
+  test.each(["nosuch.invalid", "203.0.113.1"])("a HOST that is not ours is an error: %s", async (host) => {
+    const running = project.command(["src/main.ts", "start"], { HOST: host });
+    expect(await running.process.exited).toBe(1);
+    expect(running.output()).toContain(`HOST=${host}: `);
+  });
+
   test("leaves when `bun run` above it is killed", async () => {
     const launcher = project.command(["run", "start"]);
     await launcher.saw(/Fairpost is running/);

@@ -136,7 +136,7 @@ test("so much is read of a body, whatever frames it, and less is kept", () => {
 test("informational answers that come together are made text once, not once each", () => {
   using decode = spyOn(Buffer.prototype, "toString");
   const reader = new AnswerReader();
-  reader.feed(Buffer.from(`${"HTTP/1.1 100\n\n".repeat(4_000)}${OK}content-length: 0\r\n\r\n`));
+  reader.feed(Buffer.from(`${"HTTP/1.1 100\n\n".repeat(1_000)}${OK}content-length: 0\r\n\r\n`));
   expect(decode).toHaveBeenCalledTimes(1);
   expect(reader.state).toBe("complete");
 });
