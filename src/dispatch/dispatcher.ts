@@ -8,11 +8,10 @@ import { type Pace, SLOW_AFTER_MS, Slots } from "./slots.ts";
 /**
  * Requests that begin in one turn of the event loop. The next ones begin in the next turn, when answers that have come
  * meanwhile have been read: so receivers work while we do, and nobody waits for hundreds of others to be written. One to
- * an endpoint that is not known to be fast counts for several: it takes a new connection, and hundreds of receivers that
- * hang run out of time in the same moment.
+ * an endpoint that is not known to be fast ends its turn: it takes a new connection, and hundreds that begin together and
+ * hang run out of time together, which is half a millisecond each.
  */
 const STARTS_PER_TURN_MAX = 64;
-const STARTS_OF_NOT_FAST = 16;
 
 export type DispatcherOptions<Key, Lane extends string> = {
   clock: Clock;
@@ -78,34 +77,36 @@ export class Dispatcher<Key, Lane extends string, Message> {
   }
 
   #start(): void {
-    for (let starts = 0; starts < STARTS_PER_TURN_MAX;) {
+    for (let turns = 0; turns < STARTS_PER_TURN_MAX; turns += 1) {
       if (this.#slots.isFull || !this.#options.mayStart()) return;
       const turn = this.#queue.next();
       if (turn === undefined) return;
-      starts += paceOf(turn.candidate.lastStepMs) === "fast" ? 1 : STARTS_OF_NOT_FAST;
-      this.#serve(turn.candidate, turn.lane);
+      const begun = this.#serve(turn.candidate, turn.lane);
+      if (begun !== undefined && begun !== "fast") break;
     }
     this.poke();
   }
 
-  #serve(actor: Cell<Key, Lane, Message>, lane: Lane): void {
+  /** Of which pace the request is that has begun; undefined: none has. */
+  #serve(actor: Cell<Key, Lane, Message>, lane: Lane): Pace | undefined {
     const user = this.#options.userOf(actor.key);
     const pace = paceOf(actor.lastStepMs);
     if (!this.#mayBegin(user, pace)) {
       this.#withdraw(actor);
       this.#wait(user, actor, pace);
-      return;
+      return undefined;
     }
     const step = actor.hasCapacity ? actor.step(lane) : undefined;
     if (!actor.hasCapacity || actor.mailbox.size === 0) this.#withdraw(actor);
     else if (!actor.mailbox.has(lane)) this.#queue.delete(lane, actor);
-    if (step === undefined) return;
+    if (step === undefined) return undefined;
     const flight = this.#slots.begin(user, pace);
     const end = (): void => {
       this.#queue.charge(lane, user, this.#slots.end(flight));
       this.#placeIsFree();
     };
     step.then(end, end);
+    return pace;
   }
 
   #wait(user: string, actor: Cell<Key, Lane, Message>, pace: Pace): void {
