@@ -4,6 +4,7 @@
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
+import { plainArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
 /** One endpoint's deliveries of one priority: what a subject of the stream holds. */
@@ -149,15 +150,27 @@ export async function listPayloads(sql: Sql, eventIds: readonly EventId[]): Prom
   return new Map(rows.map((row) => [row["id"], row["payload"]]));
 }
 
-/** Tells the API to leave a lane's new deliveries to refill, or to publish them itself again. */
-export async function setBacklog(sql: Sql, lane: Lane, hasBacklog: boolean): Promise<void> {
-  if (hasBacklog) {
-    await sql`UPDATE endpoints SET backlog = array_append(backlog, ${lane.priority})
-      WHERE webhook_id = ${lane.webhookId} AND NOT (${lane.priority} = ANY (backlog))`;
-  } else {
-    await sql`UPDATE endpoints SET backlog = array_remove(backlog, ${lane.priority})
-      WHERE webhook_id = ${lane.webhookId} AND ${lane.priority} = ANY (backlog)`;
-  }
+/** Tells the API to leave the new deliveries of these lanes to refill. */
+export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<void> {
+  await sql.unsafe(
+    `WITH lanes AS (
+       SELECT webhook_id, array_agg(DISTINCT priority) AS priorities
+       FROM unnest($1::uuid[], $2::text[]) AS lane (webhook_id, priority) GROUP BY webhook_id
+     ), locked AS (
+       SELECT webhook_id FROM endpoints WHERE webhook_id = ANY ($1::uuid[]) ORDER BY webhook_id FOR NO KEY UPDATE
+     )
+     UPDATE endpoints e SET backlog = ARRAY(SELECT DISTINCT unnest(e.backlog || lanes.priorities))
+     FROM lanes JOIN locked USING (webhook_id)
+     WHERE e.webhook_id = lanes.webhook_id AND NOT e.backlog @> lanes.priorities`,
+    [plainArray(lanes.map(({ webhookId }) => webhookId)), plainArray(lanes.map(({ priority }) => priority))],
+    { prepare: true },
+  );
+}
+
+/** Tells the API to publish a lane's new deliveries itself again. */
+export async function clearBacklog(sql: Sql, lane: Lane): Promise<void> {
+  await sql`UPDATE endpoints SET backlog = array_remove(backlog, ${lane.priority})
+    WHERE webhook_id = ${lane.webhookId} AND ${lane.priority} = ANY (backlog)`;
 }
 
 /** Lanes of a partition that are marked as having a backlog. */

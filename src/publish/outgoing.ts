@@ -3,7 +3,7 @@
 
 import type { Database } from "../db/database.ts";
 import { noteSequences, type SequenceNote } from "../db/results.ts";
-import { type Lane, setBacklog } from "../db/waiting.ts";
+import { type Lane, markBacklogs } from "../db/waiting.ts";
 import type { Message } from "../domain/delivery.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -21,6 +21,10 @@ const NOTES_BATCH_MAX = 2_000;
 const NOTES_IN_FLIGHT_MAX = 2;
 const NOTES_WAITING_MAX = 20_000;
 
+const MARKS_LINGER_MS = 20;
+const MARKS_BATCH_MAX = 100;
+const MARKS_WAITING_MAX = 10_000;
+
 export type OutgoingOptions = {
   publisher: Publisher;
   keeper: StreamKeeper;
@@ -34,6 +38,8 @@ export class Outgoing implements Service {
   readonly name = "outgoing";
   readonly #options: OutgoingOptions;
   readonly #notes: Record<Message["origin"], Batcher<SequenceNote, void>>;
+  /** Lanes that were found full, to be marked: an account's may all be full at once, and others wait for Postgres too. */
+  readonly #full: Batcher<Lane, void>;
   readonly #marking = new Set<string>();
 
   constructor(options: OutgoingOptions) {
@@ -51,6 +57,17 @@ export class Outgoing implements Service {
           return batch.map(() => undefined);
         },
       });
+    this.#full = new Batcher({
+      clock,
+      sizeMax: () => MARKS_BATCH_MAX,
+      lingerMs: MARKS_LINGER_MS,
+      inFlightMax: 1,
+      waitingMax: MARKS_WAITING_MAX,
+      async run(lanes) {
+        await database.run(() => markBacklogs(database.sql, lanes));
+        return lanes.map(() => undefined);
+      },
+    });
     this.#notes = { accept: notes(FIRST_NOTES_LINGER_MS), refill: notes(REFILL_NOTES_LINGER_MS) };
   }
 
@@ -58,9 +75,9 @@ export class Outgoing implements Service {
     return Promise.resolve();
   }
 
-  /** Waits for the notes of what was published. */
+  /** Waits for the notes of what was published, and of what could not be. */
   async stop(): Promise<void> {
-    await Promise.all([this.#notes.accept.drain(), this.#notes.refill.drain()]);
+    await Promise.all([this.#notes.accept.drain(), this.#notes.refill.drain(), this.#full.drain()]);
   }
 
   /** Publishes one delivery. A lane that is full is marked, so that the API leaves its new deliveries to refill. */
@@ -92,12 +109,12 @@ export class Outgoing implements Service {
   }
 
   #markBacklog({ webhookId, priority }: Lane): void {
-    const { database, observe } = this.#options;
+    const { observe } = this.#options;
     const key = keyOf({ webhookId, priority });
     if (this.#marking.has(key)) return;
     this.#marking.add(key);
-    database
-      .run(() => setBacklog(database.sql, { webhookId, priority }, true))
+    this.#full
+      .add({ webhookId, priority })
       .then(
         () => observe("backlog.started", { webhook_id: webhookId, priority }),
         () => {}, // The next publish to the full lane tries again.

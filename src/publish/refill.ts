@@ -5,6 +5,7 @@
 import type { Database } from "../db/database.ts";
 import {
   type Bookmark,
+  clearBacklog,
   type DueRow,
   type Lane,
   type LaneRoom,
@@ -12,7 +13,7 @@ import {
   listDue,
   listPayloads,
   listWaitingLanes,
-  setBacklog,
+  markBacklogs,
   type UsersLane,
 } from "../db/waiting.ts";
 import type { DeliveryId, UserId } from "../domain/ids.ts";
@@ -254,6 +255,7 @@ export class Refill implements Service {
     stored: number,
   ): Promise<void> {
     if (!this.#owned.has(partition)) return;
+    const { database } = this.#options;
     // Messages may have left meanwhile.
     const inStream = (this.#backlogs.get(lane)?.inStream ?? lane.inStream) + stored;
     if (due.length >= lane.room) {
@@ -263,7 +265,7 @@ export class Refill implements Service {
       const last = due[stored - 1]?.bookmark;
       if (last !== undefined) backlog.bookmark = last;
       if (stored < due.length) backlog.inStream = STREAM_MESSAGES_PER_SUBJECT_MAX;
-      if (isNew) await this.#markBacklog(lane, true);
+      if (isNew) await database.run(() => markBacklogs(database.sql, [lane]));
       return;
     }
     const backlog = this.#backlogs.get(lane);
@@ -281,13 +283,9 @@ export class Refill implements Service {
   }
 
   async #clearBacklog(backlog: Backlog): Promise<void> {
+    const { database, observe } = this.#options;
     this.#backlogs.forget(backlog);
-    await this.#markBacklog(backlog, false);
-    this.#options.observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
-  }
-
-  #markBacklog(lane: Lane, hasBacklog: boolean): Promise<void> {
-    const { database } = this.#options;
-    return database.run(() => setBacklog(database.sql, lane, hasBacklog));
+    await database.run(() => clearBacklog(database.sql, backlog));
+    observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
   }
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { acceptEvents, acceptSubscribers, sizeUpAccount, type SubscriberRow } from "../../src/db/accept.ts";
-import { setBacklog } from "../../src/db/waiting.ts";
+import { markBacklogs } from "../../src/db/waiting.ts";
 import { newId, type SubscriberId, type UserId } from "../../src/domain/ids.ts";
 import { eventOf, type Rows, startRows } from "./rows.ts";
 
@@ -66,7 +66,7 @@ describe("the fan-out", () => {
     const behind = await rows.webhook(user);
     const shut = await rows.webhook(user);
     const open = await rows.webhook(user);
-    await setBacklog(rows.sql, { webhookId: behind.id, priority: "high" }, true);
+    await markBacklogs(rows.sql, [{ webhookId: behind.id, priority: "high" }]);
     await rows.sql`UPDATE endpoints SET open_until = now() + interval '1 minute' WHERE webhook_id = ${shut.id}`;
     await rows.sql`UPDATE endpoints SET open_until = now() WHERE webhook_id = ${open.id}`;
     const { deliveries } = await acceptEvents(rows.sql, [eventOf(user, "order.paid")]);

@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cancelPending, clearCancellation, listCancellations } from "../../src/db/endpoints.ts";
 import { noteSequences } from "../../src/db/results.ts";
-import { listBacklogs, listDue, listPayloads, listWaitingLanes, setBacklog } from "../../src/db/waiting.ts";
+import {
+  clearBacklog,
+  listBacklogs,
+  listDue,
+  listPayloads,
+  listWaitingLanes,
+  markBacklogs,
+} from "../../src/db/waiting.ts";
 import { type DeliveryId, type EventId, newId } from "../../src/domain/ids.ts";
 import { type Rows, startRows, type Webhook } from "./rows.ts";
 
@@ -123,15 +130,25 @@ describe("the due query", () => {
   });
 });
 
-test("a lane's backlog is marked once and unmarked", async () => {
-  const webhook = await newWebhook();
-  const lane = { webhookId: webhook.id, priority: "low" } as const;
-  for (const hasBacklog of [true, true]) await setBacklog(rows.sql, lane, hasBacklog);
-  expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([
-    { ...lane, userId: webhook.userId },
-  ]);
-  for (const hasBacklog of [false, false]) await setBacklog(rows.sql, lane, hasBacklog);
-  expect((await listBacklogs(rows.sql, webhook.partition)).filter((one) => one.webhookId === webhook.id)).toEqual([]);
+test("backlogs are marked together, each lane once, and unmarked", async () => {
+  const [one, other] = [await newWebhook(), await newWebhook()];
+  const low = { webhookId: one.id, priority: "low" } as const;
+  const high = { webhookId: one.id, priority: "high" } as const;
+  const others = { webhookId: other.id, priority: "high" } as const;
+  const marked = async () => {
+    const partitions = [...new Set([one.partition, other.partition])];
+    const all = (await Promise.all(partitions.map((partition) => listBacklogs(rows.sql, partition)))).flat();
+    const own = all.filter(({ webhookId }) => webhookId === one.id || webhookId === other.id);
+    return own.map(({ webhookId, priority }) => `${webhookId} ${priority}`).toSorted();
+  };
+  const named = (...lanes: { webhookId: string; priority: string }[]) =>
+    lanes.map(({ webhookId, priority }) => `${webhookId} ${priority}`).toSorted();
+  await markBacklogs(rows.sql, [low]);
+  expect(await marked()).toEqual(named(low));
+  await markBacklogs(rows.sql, [low, others, high, others]);
+  expect(await marked()).toEqual(named(low, high, others));
+  for (let time = 0; time < 2; time += 1) await clearBacklog(rows.sql, low);
+  expect(await marked()).toEqual(named(high, others));
 });
 
 test("a cancellation takes a thousand rows at a time, waiting or in the stream, and only those from before the mark", async () => {
