@@ -15,11 +15,16 @@ const texts = new WeakMap<Request, string>();
 /** A route's `parse`. An empty body is null, which no schema takes. */
 export async function jsonBody({ request }: WithRequest): Promise<unknown> {
   const { value, text } = await readJson(request);
-  if (text !== "") refuseUnstorable(value, "body", text);
+  refuseUnstorable(value, "body", text);
   return value;
 }
 
-/** The same, but for the elements of the list `name`: each is to be checked for itself, by refuseUnstorable. */
+/** The same, for a body that may be left out: then it is an empty object. */
+export async function optionalJsonBody({ request }: WithRequest): Promise<unknown> {
+  return (await jsonBody({ request })) ?? {};
+}
+
+/** As jsonBody, but for the elements of the list `name`: each is to be checked for itself, by refuseUnstorable. */
 export function jsonBodyWithList(name: string) {
   return async ({ request }: WithRequest): Promise<unknown> => {
     const { value } = await readJson(request);
@@ -30,14 +35,9 @@ export function jsonBodyWithList(name: string) {
 }
 
 async function readJson(request: Request): Promise<{ value: unknown; text: string }> {
-  const text = (await readText(request)).trim();
+  const text = await readText(request);
   texts.set(request, text);
-  return { value: text === "" ? null : parseJson(text), text };
-}
-
-/** The same, for a body that may be left out: then it is an empty object. */
-export async function optionalJsonBody({ request }: WithRequest): Promise<unknown> {
-  return (await jsonBody({ request })) ?? {};
+  return { value: text.trim() === "" ? null : parseJson(text), text };
 }
 
 /** A route's `parse` for a form, in either encoding, of which `names` matter. The first value of a field counts. */

@@ -37,7 +37,7 @@ export function deliveryRoutes(deps: ApiDeps, auth: Auth) {
       async ({ caller, query }) => {
         const filter = {
           status: query.status,
-          webhookId: query.webhook_id?.toLowerCase() as WebhookId | undefined,
+          webhookId: query.webhook_id as WebhookId | undefined,
           eventType: query.event_type,
         };
         return windowAnswer(await listDeliveries(db, caller.id, filter, windowOf(query)), deliveryView);

@@ -162,9 +162,8 @@ export class Circuits implements Service {
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
     if (isSuccess) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
-    const isFailing = state.isFailureNoted;
-    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== isFailing) {
-      this.#save(webhookId, state, { circuit, shutForMs, isFailing }, before);
+    if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== state.isFailureNoted) {
+      this.#save(webhookId, state, { circuit, shutForMs, isFailing: state.isFailureNoted }, before);
     }
     return failingForMs > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }

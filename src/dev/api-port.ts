@@ -5,17 +5,11 @@ import { isPortFree, nextFreePort } from "./ports.ts";
 
 /** Throws if HOST is not ours, or PORT is set and taken. */
 export async function chooseApiPort(env: Environment, port: number, host: string): Promise<number> {
-  await assertHost(port, host);
-  const isGiven = (env[SETTINGS.port.name] ?? "").trim() !== "";
-  if (!isGiven) return nextFreePort(port, host);
-  if (await isPortFree(port, host)) return port;
-  throw new Error(`PORT=${port}: something listens on ${host}:${port} already, or we may not. Set another PORT.`);
-}
-
-async function assertHost(port: number, host: string): Promise<void> {
-  try {
-    await isPortFree(port, host);
-  } catch (error) {
+  const isFree = await isPortFree(port, host).catch((error: unknown) => {
     throw new Error(`HOST=${host}: ${(error as Error).message}. Set it to one, or to 0.0.0.0 for all of them.`);
-  }
+  });
+  if (isFree) return port;
+  const isGiven = (env[SETTINGS.port.name] ?? "").trim() !== "";
+  if (!isGiven) return nextFreePort(port + 1, host);
+  throw new Error(`PORT=${port}: something listens on ${host}:${port} already, or we may not. Set another PORT.`);
 }

@@ -32,10 +32,13 @@ describe("a body", () => {
     expect(chunked.headers.get("content-type")).toBe("application/problem+json");
   });
 
-  test.each(["{", "nonsense", `{"a":1}}`, `{'a':1}`, "[1,]", "\ufeff{", "NaN"])("of %p is malformed", async (body) => {
-    const answer = await ada.call("POST", "/events", body);
-    expect([answer.status, answer.json.type]).toEqual([400, "/problems/malformed"]);
-  });
+  test.each(["{", "\u00a0{}", "nonsense", `{"a":1}}`, `{'a':1}`, "[1,]", "\ufeff{", "NaN"])(
+    "of %p is malformed",
+    async (body) => {
+      const answer = await ada.call("POST", "/events", body);
+      expect([answer.status, answer.json.type]).toEqual([400, "/problems/malformed"]);
+    },
+  );
 
   test("that is not UTF-8 is malformed", async () => {
     const headers = { authorization: `Bearer ${ada.token}` };

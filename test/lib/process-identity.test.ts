@@ -1,5 +1,7 @@
 import { expect, test } from "bun:test";
+import { join } from "node:path";
 import { hasSurelyEnded, ownIdentity, type ProcessIdentity } from "../../src/lib/process-identity.ts";
+import { testFolder } from "../support/services.ts";
 
 const self = ownIdentity();
 
@@ -25,9 +27,8 @@ test.skipIf(self === undefined)("a process that cannot be looked at has not sure
     const parent = { ...own, pid: process.ppid };
     try { for (;;) openSync("/dev/null"); } catch {}
     process.exit(hasSurelyEnded(parent, own) ? 1 : 0);`;
-  const file = `${process.env["TMPDIR"] ?? "/tmp"}/fairpost-${Bun.randomUUIDv7()}.ts`;
+  const file = join(await testFolder("process-identity"), "script.ts");
   await Bun.write(file, script);
   const child = Bun.spawn(["sh", "-c", `ulimit -n 100; exec "${process.execPath}" "${file}"`], { stderr: "inherit" });
   expect(await child.exited).toBe(0);
-  await Bun.file(file).delete();
 });
