@@ -17,8 +17,10 @@ import type { Held, Stage, StreamHandle, Tenure } from "./ports.ts";
 
 /** What a message costs in memory besides its payload, roughly. */
 const OVERHEAD_BYTES = 1_024;
-/** Each message is reported once an interval; looking more often spreads the reports. */
-const LOOKS_PER_INTERVAL = 10;
+/** Between two looks at what is to be reported as in progress. */
+const LOOK_INTERVAL_MS = 100;
+/** What is held for less is not reported. */
+const FIRST_REPORT_MS = 2_000;
 
 /** What is handed back at a time beyond what is too much, as a part of the bound: so the next message is not too much again. */
 const HAND_BACK_SHARE = 0.1;
@@ -109,7 +111,7 @@ export class HeldMessages implements Service {
 
   add(message: Message, handle: StreamHandle, tenure: Tenure): Held {
     const bytes = Buffer.byteLength(message.payload) + OVERHEAD_BYTES;
-    const held: Held = { message, handle, tenure, stage: "waiting", bytes, workingAt: this.#clock.monotonic() };
+    const held: Held = { message, handle, tenure, stage: "waiting", bytes, reportAt: this.#firstReportOf(handle) };
     this.#byDelivery.set(message.deliveryId, held);
     if (!this.#byUser.has(message.userId)) this.#byUser.set(message.userId, nothing());
     this.#count(held, 1);
@@ -167,7 +169,7 @@ export class HeldMessages implements Service {
   }
 
   start(): Promise<void> {
-    this.#timer = this.#clock.after(PROGRESS_INTERVAL_MS / LOOKS_PER_INTERVAL, () => {
+    this.#timer = this.#clock.after(LOOK_INTERVAL_MS, () => {
       this.reportProgress();
       void this.start().catch(() => {});
     });
@@ -182,10 +184,19 @@ export class HeldMessages implements Service {
   reportProgress(): void {
     const now = this.#clock.monotonic();
     for (const held of this.#byDelivery.values()) {
-      if (now - held.workingAt < PROGRESS_INTERVAL_MS || !held.tenure.isCurrent()) continue;
-      held.workingAt = now;
+      if (now < held.reportAt || !held.tenure.isCurrent()) continue;
+      held.reportAt = now + PROGRESS_INTERVAL_MS;
       held.handle.working();
     }
+  }
+
+  /**
+   * Those that follow one another in the stream are reported at different looks: a report costs the server as much as an
+   * ack, and thousands come together.
+   */
+  #firstReportOf({ seq }: StreamHandle): number {
+    const looks = (PROGRESS_INTERVAL_MS - FIRST_REPORT_MS) / LOOK_INTERVAL_MS;
+    return this.#clock.monotonic() + FIRST_REPORT_MS + (seq % looks) * LOOK_INTERVAL_MS;
   }
 }
 

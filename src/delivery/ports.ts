@@ -111,6 +111,6 @@ export type Held = {
   bytes: number;
   /** Since when it has been pending, monotonic milliseconds; undefined where its row was not asked, for then it is young. */
   pendingFrom?: number;
-  /** Monotonic milliseconds of the last sign of life to the server. */
-  workingAt: number;
+  /** When the server is to hear again that it is being worked on, monotonic milliseconds. */
+  reportAt: number;
 };

@@ -12,8 +12,8 @@ export const DUPLICATE_WINDOW_MS = 30_000;
 /** JetStream redelivers what was neither acked nor reported as in progress for this long. Below the lease's TTL. */
 export const ACK_WAIT_MS = 20_000;
 
-/** Held messages are reported as in progress this often: four times within the ack wait. */
-export const PROGRESS_INTERVAL_MS = 5_000;
+/** Held messages are reported as in progress this often: twice within the ack wait. */
+export const PROGRESS_INTERVAL_MS = 10_000;
 
 /** How long refill leaves a fresh row to the API's own publish. */
 export const PUBLISH_GRACE_MS = 2_000;

@@ -4,7 +4,7 @@ import { HeldMessages } from "../../src/delivery/held.ts";
 import { levelThatFrees } from "../../src/delivery/hand-back.ts";
 import type { Held, StreamHandle, Tenure } from "../../src/delivery/ports.ts";
 import type { DeliveryId, UserId } from "../../src/domain/ids.ts";
-import { HELD_BYTES_MAX, HELD_MESSAGES_MAX } from "../../src/domain/limits.ts";
+import { ACK_WAIT_MS, HELD_BYTES_MAX, HELD_MESSAGES_MAX, PROGRESS_INTERVAL_MS } from "../../src/domain/limits.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 import { messageOf } from "../stream/servers.ts";
 
@@ -118,4 +118,52 @@ test("the level to which the largest are cut frees the excess, takes from nobody
       if (freed(level) > 0) expect(freed(level + 1)).toBeLessThan(excess);
     }),
   );
+});
+
+describe("what is held is reported as in progress", () => {
+  /** Holds `count` that came at once, for so long; when each was reported. */
+  async function reports(count: number, forMs: number): Promise<number[][]> {
+    const clock = new ManualClock();
+    const held = new HeldMessages(clock);
+    const times = Array.from({ length: count }, () => [clock.now()]);
+    for (const [seq, own] of times.entries()) {
+      const noted = { seq, working: () => own.push(clock.now()) } as unknown as StreamHandle;
+      held.add(messageOf({ deliveryId: `${seq}` as DeliveryId }), noted, tenure);
+    }
+    await held.start();
+    clock.advance(forMs);
+    return times.map((own) => [...own, clock.now()]);
+  }
+
+  test("again and again, well before the server would send it again", async () => {
+    for (const times of await reports(500, 60_000)) {
+      const silences = times.slice(1).map((at, n) => at - (times[n] ?? 0));
+      expect(silences.length).toBeGreaterThanOrEqual(6);
+      expect(Math.max(...silences)).toBeLessThanOrEqual(PROGRESS_INTERVAL_MS);
+    }
+    expect(PROGRESS_INTERVAL_MS).toBeLessThanOrEqual(ACK_WAIT_MS / 2);
+  });
+
+  test("a few at a time, also what came all at once", async () => {
+    const perLook = new Map<number, number>();
+    for (const times of await reports(2_000, 60_000)) {
+      for (const at of times.slice(1, -1)) perLook.set(at, (perLook.get(at) ?? 0) + 1);
+    }
+    expect(Math.max(...perLook.values())).toBe(2_000 / 80);
+  });
+
+  test("unless its partition is somebody else's now", async () => {
+    const clock = new ManualClock();
+    const held = new HeldMessages(clock);
+    let isOurs = true;
+    let reported = 0;
+    const counted = { seq: 1, working: () => (reported += 1) } as unknown as StreamHandle;
+    held.add(messageOf({}), counted, { isCurrent: () => isOurs } as Tenure);
+    await held.start();
+    clock.advance(PROGRESS_INTERVAL_MS);
+    expect(reported).toBe(1);
+    isOurs = false;
+    clock.advance(60_000);
+    expect(reported).toBe(1);
+  });
 });
