@@ -10,7 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import { createAddressGuard } from "./address.ts";
 import { type Answered, createPost } from "./post.ts";
-import { Deadline } from "./deadline.ts";
+import { type Deadline, Deadlines } from "./deadline.ts";
 import { type Failure, seconds } from "./failure.ts";
 import { createResolver, type Lookup, type Resolution } from "./resolve.ts";
 import { requestMessage } from "./request.ts";
@@ -62,6 +62,7 @@ type Ending =
 /** Throws for a faulty `egressAllow`. */
 export function createSender({ clock, version, egressAllow, lookup }: SenderOptions): Sender {
   const post = createPost(clock);
+  const deadlines = new Deadlines(clock);
   const resolver = createResolver({ clock, guard: createAddressGuard(egressAllow), lookup });
   const userAgent = `Fairpost/${version}`;
 
@@ -122,7 +123,7 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
   return {
     async send(request) {
       const startedAt = clock.monotonic();
-      const deadline = new Deadline(clock, request.timeoutMs);
+      const deadline = deadlines.after(request.timeoutMs);
       const ending = await attempt(request, deadline);
       deadline.end();
       const latencyMs = Math.round(clock.monotonic() - startedAt);
@@ -134,7 +135,7 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
     async checkTarget(text, userId) {
       const url = checkWebhookUrl(text);
       if (!url.ok) return { ok: false, why: `the URL ${url.fault}` };
-      const deadline = new Deadline(clock, RESOLVE_TIMEOUT_MS);
+      const deadline = deadlines.after(RESOLVE_TIMEOUT_MS);
       const resolution = await resolve(url.value, userId, deadline);
       deadline.end();
       return resolution.kind === "blocked" ? { ok: false, why: resolution.reason } : { ok: true };

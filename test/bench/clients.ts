@@ -5,7 +5,7 @@ import http from "node:http";
 import { anyFreePort } from "../../src/dev/ports.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { checkWebhookUrl } from "../../src/domain/webhook.ts";
-import { Deadline } from "../../src/sender/deadline.ts";
+import { Deadlines } from "../../src/sender/deadline.ts";
 import { createPost } from "../../src/sender/post.ts";
 import type { Rig } from "./rig.ts";
 
@@ -34,10 +34,11 @@ export async function clients(rig: Rig): Promise<Record<string, unknown>> {
   const post = createPost(clock);
   const target = checkWebhookUrl(url);
   if (!target.ok) throw new Error(target.fault);
+  const deadlines = new Deadlines(clock);
   const message = `POST / HTTP/1.1\r\nhost: ${target.value.authority}\r\ncontent-length: ${BODY.length}\r\n\r\n${BODY}`;
   const contenders: Record<string, Client> = {
     "Fairpost's": async () => {
-      const deadline = new Deadline(clock, 15_000);
+      const deadline = deadlines.after(15_000);
       const posted = await post(target.value, ["127.0.0.1"], message, deadline, () => true);
       deadline.end();
       if (posted.kind !== "answered") throw new Error("no answer");
