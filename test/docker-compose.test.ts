@@ -84,4 +84,10 @@ describe("Dockerfile", () => {
       expect(allowed).toContain(`!${name}`);
     }
   });
+
+  test("has the allocator give memory back as late as the scripts do", () => {
+    const { scripts } = JSON.parse(text("package.json")) as { scripts: Record<string, string> };
+    const [delay = "none"] = /MIMALLOC_PURGE_DELAY=\d+/.exec(text("Dockerfile")) ?? [];
+    for (const role of ["start", "api", "worker", "load"]) expect(scripts[role]).toStartWith(`${delay} bun `);
+  });
 });

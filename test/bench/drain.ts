@@ -14,6 +14,8 @@ export type DrainOptions = {
   accounts: number;
   webhooks: number;
   events: number;
+  /** Rounds that do not count: the runtime compiles what is used much for as long as that. */
+  warmUpRounds: number;
   rounds: number;
   workers: number;
   logLevel: string;
@@ -34,6 +36,8 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
   while (keeper.ensured === undefined) await sleep(clock, 20);
   const announcer = new Announcer({ outgoing, clock, observe: () => {}, onAccepted: () => {}, restMs: () => 0 });
   const accounts = await createAccounts(database, options.accounts, options.webhooks, (number) => `${url}${number}`);
+  // Warm, as the workers are when they count.
+  await bareLoop(url, 30_000, 256);
   // As many requests in flight as a worker may have; and as many as fetch keeps connections for, which costs half as much.
   const bare = await bareLoop(url, 30_000, 256);
   const bareAtBest = await bareLoop(url, 30_000, 64);
@@ -45,8 +49,8 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
   let drained = 0;
   let milliseconds = 0;
   let cpu: Record<string, number> = {};
-  // The first round warms the workers up and does not count. They are frozen while the stream is filled.
-  for (let round = 0; round <= options.rounds; round += 1) {
+  // The workers are frozen while the stream is filled.
+  for (let round = 1; round <= options.warmUpRounds + options.rounds; round += 1) {
     signal("SIGSTOP");
     const deliveries = await acceptBacklog(database, accounts, options.events, announcer);
     await outgoing.stop();
@@ -68,7 +72,7 @@ export async function drain(rig: Rig, options: DrainOptions): Promise<Record<str
     const tookMs = clock.monotonic() - startedAt;
     const requests = (await counted(url)).count - before.count;
     if (requests !== deliveries) throw new Error(`${requests} requests for ${deliveries} deliveries`);
-    if (round === 0) continue;
+    if (round <= options.warmUpRounds) continue;
     drained += deliveries;
     milliseconds += tookMs;
     for (const [name, used] of Object.entries(rig.cpu())) {

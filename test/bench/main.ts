@@ -10,7 +10,7 @@ import { Rig } from "./rig.ts";
 
 const USAGE = `Usage: bun run bench [name ...]
 
-  drain       (a) deliveries/s from a full stream to acked and recorded, beside a bare loop of fetch POSTs
+  drain       (a) deliveries/s from a full stream to acked and recorded by two workers, beside a bare loop of fetch POSTs
   end-to-end  (b) POST /subscribers at the highest sustained rate, one webhook per account
   accept      (c) the same without webhooks
   latency     (d) from the POST to the receiver's first byte at 500/s
@@ -24,7 +24,10 @@ Without a name all of them, one after the other, each on services of its own.
 `;
 
 const BENCHMARKS: Record<string, (rig: Rig) => Promise<unknown>> = {
-  drain: (rig) => drain(rig, { accounts: 10, webhooks: 31, events: 64, rounds: 8, workers: 1, logLevel: "warn" }),
+  drain: (rig) => {
+    const work = { accounts: 10, webhooks: 31, events: 64, warmUpRounds: 4, rounds: 8 };
+    return drain(rig, { ...work, workers: 2, logLevel: "warn" });
+  },
   "end-to-end": (rig) => throughput(rig, true, 15),
   accept: (rig) => throughput(rig, false, 10),
   latency: (rig) => latency(rig, 500, 20),
