@@ -170,6 +170,7 @@ export function createWorker(config: Config, isFair = true): Service {
     endpoints,
     attempts,
     onReady: (actor) => dispatcher.ready(actor),
+    onLaneFull: (lane) => outgoing.markFull(lane),
   });
   const refill = new Refill({
     database,

@@ -6,7 +6,7 @@ import { Registry } from "../actor/registry.ts";
 import type { Message } from "../domain/delivery.ts";
 import type { UserId, WebhookId } from "../domain/ids.ts";
 import { ACTOR_IDLE_MS, UNCHECKED_AGE_MS } from "../domain/limits.ts";
-import { laneDepth } from "../domain/lane-depth.ts";
+import { laneDepth, waitsTooLong } from "../domain/lane-depth.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
@@ -31,6 +31,8 @@ export type IntakeOptions = {
   attempts: Attempts;
   /** The actor has messages and could handle one. */
   onReady: (actor: EndpointActor) => void;
+  /** More of this lane has come than should wait here: what follows belongs in the table. */
+  onLaneFull: (lane: { webhookId: WebhookId; priority: Priority }) => void;
 };
 
 /** A message whose row cannot be read just now, or whose actor crashed, comes again after this. */
@@ -49,8 +51,8 @@ export class Intake {
   readonly #parked = new Map<Partition, Held[]>();
   /** Runs while there is too much. */
   #tooMuch: Timer | undefined;
-  /** Not reported yet. */
-  #handedBack = 0;
+  /** Not reported yet, by reason. */
+  readonly #handedBack = new Map<string, number>();
 
   constructor(options: IntakeOptions) {
     this.#options = options;
@@ -125,7 +127,14 @@ export class Intake {
       else parked.push(held);
       return;
     }
-    this.actors.ensure(webhookId, () => this.#createActor(held.message)).tell(priority, held);
+    const actor = this.actors.ensure(webhookId, () => this.#createActor(held.message));
+    const maxInFlight = this.#options.endpoints.maxInFlight(webhookId);
+    if (waitsTooLong(actor.mailbox.sizeOf(priority), actor.lastStepMs, maxInFlight)) {
+      this.#options.onLaneFull({ webhookId, priority });
+      this.#handBackOne(held, "its endpoint is slow");
+      return;
+    }
+    actor.tell(priority, held);
     this.#noticeTooMuch();
   }
 
@@ -161,19 +170,23 @@ export class Intake {
 
   /** The users who have most waiting give the tails of their mailboxes back to the table. */
   #handBack(): void {
-    const { held: all, attempts, observe, clock } = this.#options;
+    const { held: all } = this.#options;
     for (const measure of MEASURES) {
       if (all.excess(measure) === 0) continue;
-      for (const tail of longestTails(all, measure, this.actors.cells())) {
-        attempts.end(tail, { kind: "handed_back" });
-        this.#handedBack += 1;
-        if (this.#handedBack > 1) continue;
-        clock.after(HAND_BACK_REPORT_MS, () => {
-          observe("deliveries.handed_back", { deliveries: this.#handedBack, reason: "too much in hand" });
-          this.#handedBack = 0;
-        });
-      }
+      for (const tail of longestTails(all, measure, this.actors.cells())) this.#handBackOne(tail, "too much in hand");
     }
+  }
+
+  #handBackOne(held: Held, reason: string): void {
+    const { attempts, observe, clock } = this.#options;
+    attempts.end(held, { kind: "handed_back" });
+    const before = this.#handedBack.get(reason) ?? 0;
+    this.#handedBack.set(reason, before + 1);
+    if (before > 0) return;
+    clock.after(HAND_BACK_REPORT_MS, () => {
+      observe("deliveries.handed_back", { deliveries: this.#handedBack.get(reason) ?? 0, reason });
+      this.#handedBack.delete(reason);
+    });
   }
 }
 

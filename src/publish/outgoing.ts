@@ -99,7 +99,7 @@ export class Outgoing implements Service {
           .catch(() => {});
         break;
       case "subject_full":
-        this.#markBacklog(message);
+        this.markFull(message);
         break;
       case "failed":
         this.#options.keeper.look();
@@ -108,7 +108,8 @@ export class Outgoing implements Service {
     return published;
   }
 
-  #markBacklog({ webhookId, priority }: Lane): void {
+  /** A lane that has enough in the stream is marked: the API leaves its new deliveries to refill. */
+  markFull({ webhookId, priority }: Lane): void {
     const { observe } = this.#options;
     const key = keyOf({ webhookId, priority });
     if (this.#marking.has(key)) return;

@@ -47,6 +47,7 @@ function intake() {
     endpoints: { maxInFlight: () => 1 } as unknown as Endpoints,
     attempts,
     onReady: () => {},
+    onLaneFull: () => {},
   });
   let seq = 0;
   const receive = (userId: string, webhookId: string, more: Partial<Message> = {}) => {

@@ -29,6 +29,8 @@ const PENDING: DeliveryState = {
   dueInMs: 0,
 };
 
+type Lane = Parameters<IntakeOptions["onLaneFull"]>[0];
+
 /** A tenure that the test can end, or begin to give back. */
 const tenureOf = (partition = PARTITION) => {
   const state = { isCurrent: true, isDraining: false };
@@ -78,7 +80,10 @@ function intake(row: () => Promise<DeliveryState | undefined> = () => Promise.re
   const common = { clock, held, log, endpoints };
   const options = { ...common, ...on, circuits, random: () => 0, retrySchedule: [1], sender: { send } };
   const attempts = new Attempts(options as unknown as AttemptOptions);
-  const made = new Intake({ ...common, ...on, attempts, onReady: ignored } as unknown as IntakeOptions);
+  const full: string[] = [];
+  const onLaneFull = ({ webhookId, priority }: Lane) => void full.push(`${webhookId} ${priority}`);
+  const arriving = { ...common, ...on, attempts, onReady: ignored, onLaneFull };
+  const made = new Intake(arriving as unknown as IntakeOptions);
 
   const { tenure: ours } = tenureOf();
   /** Its nth delivery, under the message's own sequence. Answers are noted as `seq.n`. */
@@ -100,7 +105,7 @@ function intake(row: () => Promise<DeliveryState | undefined> = () => Promise.re
     for (const actor of made.actors.cells()) while (actor.step("high") !== undefined);
     await settled();
   };
-  return { intake: made, held, answered, recorded, requests, checked, receive, begin };
+  return { intake: made, clock, held, answered, recorded, requests, checked, full, receive, begin };
 }
 
 /** May be sent unchecked. */
@@ -168,6 +173,30 @@ describe("a delivery that is held already", () => {
     expect(answered).toEqual(["9.1 nak 2000"]);
     expect(held.find(message.deliveryId)).toMatchObject({ handle: { seq: 7 }, message: { generation: 0 } });
   });
+});
+
+test("what would wait long behind slow requests goes back to the table, and its lane is full", async () => {
+  const { clock, held, answered, recorded, requests, full, receive, begin } = intake();
+  const first = fresh();
+  const { webhookId } = first;
+  // While nothing is known of the endpoint everything waits.
+  await receive(first, 1);
+  await begin();
+  for (let seq = 2; seq <= 5; seq += 1) await receive(fresh({ webhookId }), seq);
+  clock.advance(15_000);
+  await requests[0]?.();
+  expect(answered).toEqual(["1.1 ack"]);
+  expect(full).toEqual([]);
+
+  await receive(fresh({ webhookId }), 6);
+  expect(full).toEqual([`${webhookId} high`]);
+  expect(recorded.at(-1)).toMatchObject({ place: { kind: "table", delayMs: null }, attempt: null });
+  expect(answered).toEqual(["1.1 ack", "6.1 ack"]);
+  // Those of another endpoint, and of another lane, wait behind others.
+  await receive(fresh(), 7);
+  await receive(fresh({ webhookId, priority: "low" }), 8);
+  expect(answered).toEqual(["1.1 ack", "6.1 ack"]);
+  expect(held.count).toBe(6);
 });
 
 describe("a message whose row", () => {
