@@ -125,42 +125,37 @@ export class HeldMessages implements Service {
 
   /** Its turn is over. Nobody needs the payload any more: if it is to be sent again, the stream or the table brings it. */
   end(held: Held): void {
-    held.message = { ...held.message, payload: "" };
+    held.message.payload = "";
     this.#moveOn(held, "ended", OVERHEAD_BYTES);
   }
 
   remove(held: Held): void {
-    if (!this.#isHere(held)) return;
+    if (held.stage === "gone") return;
     this.#byDelivery.delete(held.message.deliveryId);
-    this.#count(held, -1);
+    this.#moveOn(held, "gone", 0);
     const own = this.#byUser.get(held.message.userId);
     if (own !== undefined && own.waiting.count + own.in_flight.count + own.ended.count === 0) {
       this.#byUser.delete(held.message.userId);
     }
   }
 
-  #isHere(held: Held): boolean {
-    return this.#byDelivery.get(held.message.deliveryId) === held;
-  }
-
   #notInFlight(measure: Measure): number {
     return this.#all.waiting[measure] + this.#all.ended[measure];
   }
 
-  #moveOn(held: Held, stage: Stage, bytes: number): void {
-    const isHere = this.#isHere(held);
-    if (isHere) this.#count(held, -1);
+  #moveOn(held: Held, stage: Stage | "gone", bytes: number): void {
+    if (held.stage === "gone") return;
+    this.#count(held, -1);
     held.stage = stage;
     held.bytes = bytes;
-    if (isHere) this.#count(held, 1);
+    this.#count(held, 1);
   }
 
   #count({ message, stage, bytes }: Held, sign: 1 | -1): void {
-    for (const amounts of [this.#all, this.#byUser.get(message.userId)]) {
-      if (amounts === undefined) continue;
-      amounts[stage].count += sign;
-      amounts[stage].bytes += sign * bytes;
-    }
+    if (stage === "gone") return;
+    add(this.#all[stage], sign, bytes);
+    const own = this.#byUser.get(message.userId);
+    if (own !== undefined) add(own[stage], sign, bytes);
   }
 
   /** Those of one partition. */
@@ -202,4 +197,9 @@ export class HeldMessages implements Service {
 
 function nothing(): Record<Stage, Amount> {
   return { waiting: { count: 0, bytes: 0 }, in_flight: { count: 0, bytes: 0 }, ended: { count: 0, bytes: 0 } };
+}
+
+function add(amount: Amount, sign: 1 | -1, bytes: number): void {
+  amount.count += sign;
+  amount.bytes += sign * bytes;
 }

@@ -107,7 +107,8 @@ export type Held = {
   message: Message;
   handle: StreamHandle;
   readonly tenure: Tenure;
-  stage: Stage;
+  /** `gone`: not in hand any more; it may come again, as another one of these. */
+  stage: Stage | "gone";
   bytes: number;
   /** Since when it has been pending, monotonic milliseconds; undefined where its row was not asked, for then it is young. */
   pendingFrom?: number;

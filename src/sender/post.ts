@@ -78,8 +78,19 @@ export function createPost(clock: Clock): Post {
   };
 }
 
+/** Of each URL the place that was made last: the same one again and again. */
+const places = new WeakMap<WebhookUrl, Place>();
+
+function placeOf(url: WebhookUrl, address: string): Place {
+  let place = places.get(url);
+  if (place?.address === address) return place;
+  place = makePlace(url, address);
+  places.set(url, place);
+  return place;
+}
+
 /** Two names at one address share nothing: a proxy may have bound the connection to the name that it saw first. */
-function placeOf({ scheme, host, port }: WebhookUrl, address: string): Place {
+function makePlace({ scheme, host, port }: WebhookUrl, address: string): Place {
   const key = `${scheme} ${address} ${port} ${host}`;
   if (scheme === "http") return { key, address, port };
   // An address in the URL has no name to send: the certificate is checked against the address itself.

@@ -18,8 +18,17 @@ const EVENT = "Fairpost-Event";
 const EVENT_TYPE = "Fairpost-Event-Type";
 const STATE = "Fairpost-State";
 
-const messageIdForm = /^([0-9a-f-]{36}):(\d{1,10})$/;
-const stateForm = /^(accept|refill); attempts (\d{1,10}); earlier (\d{1,10}); since (\S+)$/;
+const ID_FORM = "([0-9a-f-]{36}):(\\d{1,10})";
+/** In the order in which they are written. */
+const LINES = [
+  [MESSAGE_ID, ID_FORM],
+  [EVENT, "(\\S+)"],
+  [EVENT_TYPE, "(\\S+)"],
+  [STATE, "(accept|refill); attempts (\\d{1,10}); earlier (\\d{1,10}); since (\\S+)"],
+].map(([name, form]) => ({ name, text: `${name}: ${form}\r\n` }));
+
+const messageIdForm = new RegExp(`^${ID_FORM}$`);
+const blockForm = new RegExp(`\r\n${LINES.map(({ text }) => text).join("")}`);
 
 /** Headers that are text already: when a message is published, its headers are asked for their bytes and nothing else. */
 class HeaderBlock extends MsgHdrsImpl {
@@ -57,14 +66,12 @@ export function parseMessage(subject: string, block: string, payload: string): M
   if (route === undefined) {
     throw new Error("the subject is not of the form webhooks.<priority>.<partition>.<user>.<webhook>");
   }
-  const [, deliveryId, generation] = messageIdForm.exec(headerIn(block, MESSAGE_ID)) ?? [];
-  const [, origin, attemptCount, scheduleBase, since] = stateForm.exec(headerIn(block, STATE)) ?? [];
-  const eventId = headerIn(block, EVENT);
-  const eventType = headerIn(block, EVENT_TYPE);
-  if (deliveryId === undefined) throw new Error(`the header ${MESSAGE_ID} is not <delivery>:<generation>`);
+  const [, deliveryId, generation, eventId, eventType, origin, attemptCount, scheduleBase, since] =
+    blockForm.exec(block) ?? [];
   const pendingSince = Date.parse(since ?? "");
-  if (Number.isNaN(pendingSince)) throw new Error(`the header ${STATE} is missing or not of its form`);
-  if (eventId === "" || eventType === "") throw new Error(`the header ${EVENT} or ${EVENT_TYPE} is missing`);
+  if (deliveryId === undefined || eventType === undefined || Number.isNaN(pendingSince)) {
+    throw new Error(`the header ${faultyIn(block)} is missing, not of its form, or not in its place`);
+  }
   return {
     userId: route.userId,
     webhookId: route.webhookId,
@@ -82,9 +89,6 @@ export function parseMessage(subject: string, block: string, payload: string): M
   };
 }
 
-function headerIn(block: string, name: string): string {
-  const at = block.indexOf(`\r\n${name}: `);
-  if (at === -1) return "";
-  const from = at + name.length + 4;
-  return block.slice(from, block.indexOf("\r\n", from));
+function faultyIn(block: string): string {
+  return LINES.find(({ text }) => !new RegExp(`\r\n${text}`).test(block))?.name ?? STATE;
 }

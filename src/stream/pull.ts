@@ -199,11 +199,10 @@ class AckHandle implements Handle {
   // $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<nanoseconds>.<pending>, and since 2.11 perhaps
   // with <domain>.<account hash> before the stream and a random word behind (NATS ADR-15).
   constructor(reply: string, connection: NatsConnection) {
-    const words = reply.split(".");
-    const first = words.length > 9 ? 6 : 4;
-    this.deliveryCount = Number(words[first]);
-    this.seq = Number(words[first + 1]);
-    this.storedAt = Math.floor(Number(words[first + 3]) / 1e6);
+    const first = wordsIn(reply) > 9 ? 6 : 4;
+    this.deliveryCount = numberIn(reply, first);
+    this.seq = numberIn(reply, first + 1);
+    this.storedAt = Math.floor(numberIn(reply, first + 3) / 1e6);
     this.#reply = reply;
     this.#connection = connection;
   }
@@ -224,6 +223,27 @@ class AckHandle implements Handle {
   #answer(bytes: Uint8Array): void {
     if (!this.#connection.isClosed()) this.#connection.publish(this.#reply, bytes);
   }
+}
+
+function wordsIn(subject: string): number {
+  let words = 1;
+  for (let at = subject.indexOf("."); at !== -1; at = subject.indexOf(".", at + 1)) words += 1;
+  return words;
+}
+
+/** The number that is a subject's `word`-th word, from 0 on. Read digit by digit: every message asks, and strings cost more. */
+function numberIn(subject: string, word: number): number {
+  let at = 0;
+  for (let before = 0; before < word; before += 1) at = subject.indexOf(".", at) + 1;
+  let number = 0;
+  for (; isDigit(subject.charCodeAt(at)); at += 1) number = number * 10 + subject.charCodeAt(at) - DIGIT_0;
+  return number;
+}
+
+const DIGIT_0 = 48;
+
+function isDigit(code: number): boolean {
+  return code >= DIGIT_0 && code < DIGIT_0 + 10;
 }
 
 /** A message's headers as they came. The client keeps the bytes; its own `headers` reads all of them one by one. */

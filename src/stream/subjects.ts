@@ -20,10 +20,27 @@ export function subjectOf(route: Route): string {
   return `webhooks.${route.priority}.${partitionName(route.partition)}.${route.userId}.${route.webhookId}`;
 }
 
+/** Subjects that were read lately, with what they say. */
+const known = new Map<string, Route>();
+const KNOWN_MAX = 50_000;
+
 const subjectForm = /^webhooks\.(high|normal|low)\.p(\d\d)\.([0-9a-f-]{36})\.([0-9a-f-]{36})$/;
 
-/** The route that a subject names; undefined for one that is not of this form. */
-export function parseSubject(subject: string): Route | undefined {
+/**
+ * The route that a subject names; undefined for one that is not of this form. An endpoint's messages share one route, and
+ * so its ids: they are in memory once, and two that are the same string are compared without being read.
+ */
+export function parseSubject(subject: string): Readonly<Route> | undefined {
+  let route = known.get(subject);
+  if (route !== undefined) return route;
+  route = readSubject(subject);
+  if (route === undefined) return undefined;
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(subject, route);
+  return route;
+}
+
+function readSubject(subject: string): Route | undefined {
   const [, priority, digits, userId, webhookId] = subjectForm.exec(subject) ?? [];
   const partition = Number(digits);
   if (priority === undefined || partition >= PARTITIONS || !isUuid(userId ?? "") || !isUuid(webhookId ?? "")) {
