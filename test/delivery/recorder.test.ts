@@ -12,7 +12,7 @@ import { ManualClock } from "../../src/lib/clock.ts";
 import { messageOf } from "../stream/servers.ts";
 
 /** How long a result waits for others. */
-const LINGER_MS = 20;
+const LINGER_MS = 50;
 const AWAY = new Error("no connection");
 const REFUSED = new Error("invalid byte sequence");
 
