@@ -158,6 +158,7 @@ export function createWorker(config: Config, isFair = true): Service {
     held,
     retrySchedule: config.retryScheduleS,
     attemptTimeoutMs: config.attemptTimeoutMs,
+    isCrowded: ({ webhookId, priority }) => intake.isCrowded(webhookId, priority),
     onLeftStream: (route, isHandedBack) => refill.messageLeft(route, isHandedBack),
     onRecorded: () => dispatcher.poke(),
     onOutcome: (outcome) => attempted[outcome.kind](1),

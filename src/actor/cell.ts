@@ -39,6 +39,8 @@ export class Cell<Key, Lane extends string, Message> {
   #isPaused = false;
   #lastActiveAt: number;
   #lastStepMs: number | undefined;
+  /** When a step last ended, or began while no other was under way. */
+  #movedAt = 0;
 
   constructor(options: CellOptions<Key, Lane, Message>) {
     this.key = options.key;
@@ -50,6 +52,11 @@ export class Cell<Key, Lane extends string, Message> {
   /** How long the last finished step took, milliseconds; undefined before the first. */
   get lastStepMs(): number | undefined {
     return this.#lastStepMs;
+  }
+
+  /** For how long steps have been under way without one of them ending, milliseconds. */
+  get stalledMs(): number {
+    return this.#inFlight === 0 ? 0 : this.#options.clock.monotonic() - this.#movedAt;
   }
 
   /** Could handle one more message now, if it has one. */
@@ -72,12 +79,13 @@ export class Cell<Key, Lane extends string, Message> {
   step(lane: Lane): Promise<void> | undefined {
     const message = this.mailbox.shift(lane);
     if (message === undefined) return undefined;
-    this.#inFlight += 1;
     return this.#handle(message);
   }
 
   async #handle(message: Message): Promise<void> {
     const startedAt = this.#options.clock.monotonic();
+    if (this.#inFlight === 0) this.#movedAt = startedAt;
+    this.#inFlight += 1;
     try {
       await this.#behaviour.handle(message);
       this.#crashes = 0;
@@ -87,6 +95,7 @@ export class Cell<Key, Lane extends string, Message> {
     } finally {
       this.#inFlight -= 1;
       this.#lastActiveAt = this.#options.clock.monotonic();
+      this.#movedAt = this.#lastActiveAt;
       this.#lastStepMs = this.#lastActiveAt - startedAt;
       if (this.mailbox.size > 0 && this.hasCapacity) this.#options.onReady(this);
     }

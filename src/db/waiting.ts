@@ -150,9 +150,9 @@ export async function listPayloads(sql: Sql, eventIds: readonly EventId[]): Prom
   return new Map(rows.map((row) => [row["id"], row["payload"]]));
 }
 
-/** Tells the API to leave the new deliveries of these lanes to refill. */
-export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<void> {
-  await sql.unsafe(
+/** Tells the API to leave the new deliveries of these lanes to refill. Whose lanes were not all marked already. */
+export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<Set<WebhookId>> {
+  const rows = await sql.unsafe(
     `WITH lanes AS (
        SELECT webhook_id, array_agg(DISTINCT priority) AS priorities
        FROM unnest($1::uuid[], $2::text[]) AS lane (webhook_id, priority) GROUP BY webhook_id
@@ -161,10 +161,12 @@ export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<vo
      )
      UPDATE endpoints e SET backlog = ARRAY(SELECT DISTINCT unnest(e.backlog || lanes.priorities))
      FROM lanes JOIN locked USING (webhook_id)
-     WHERE e.webhook_id = lanes.webhook_id AND NOT e.backlog @> lanes.priorities`,
+     WHERE e.webhook_id = lanes.webhook_id AND NOT e.backlog @> lanes.priorities
+     RETURNING e.webhook_id`,
     [plainArray(lanes.map(({ webhookId }) => webhookId)), plainArray(lanes.map(({ priority }) => priority))],
     { prepare: true },
   );
+  return new Set(rows.map((row) => row["webhook_id"]));
 }
 
 /** Tells the API to publish a lane's new deliveries itself again. */

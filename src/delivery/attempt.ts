@@ -30,6 +30,8 @@ export type AttemptOptions = {
   /** Seconds between attempts. */
   retrySchedule: readonly number[];
   attemptTimeoutMs: number;
+  /** So much of this lane waits for a slow endpoint that one more would be handed back. */
+  isCrowded: (route: Route) => boolean;
   /** A message of this lane was acked: there is room for another. `isHandedBack`: its row waits again, due as before. */
   onLeftStream: (route: Route, isHandedBack: boolean) => void;
   /** A turn is over: recorded and answered for, or given up. */
@@ -89,12 +91,14 @@ export class Attempts {
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
+    const isCrowded = outcome.kind === "failed" && this.#options.isCrowded(held.message);
+    const turn = { kind: "attempted", outcome, isCrowded } as const;
     const hopeless = this.#whyDisable(endpoint as Endpoint, outcome, isProbe);
-    if (hopeless === undefined) return this.end(held, { kind: "attempted", outcome });
+    if (hopeless === undefined) return this.end(held, turn);
     // Disabling cancels what is pending, so this attempt's result is recorded first.
     const { endpoints } = this.#options;
     endpoints.shut(endpoint as Endpoint);
-    this.end(held, { kind: "attempted", outcome }, () => endpoints.disable(endpoint as Endpoint, hopeless));
+    this.end(held, turn, () => endpoints.disable(endpoint as Endpoint, hopeless));
   }
 
   /** Resolves when everything begun has been recorded and answered for. */

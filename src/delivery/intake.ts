@@ -79,8 +79,14 @@ export class Intake {
   /** How many messages of a lane should wait for its endpoint here, and how many do. Retries that are not due are elsewhere. */
   laneOf(webhookId: WebhookId, priority: Priority): { depth: number; waiting: number } {
     const actor = this.actors.find(webhookId);
-    const depth = laneDepth(actor?.lastStepMs, this.#options.endpoints.maxInFlight(webhookId));
+    const depth = laneDepth(actor, this.#options.endpoints.maxInFlight(webhookId));
     return { depth, waiting: actor?.mailbox.sizeOf(priority) ?? 0 };
+  }
+
+  /** Whether so much of a lane waits for a slow endpoint that one more would be handed back. */
+  isCrowded(webhookId: WebhookId, priority: Priority): boolean {
+    const actor = this.actors.find(webhookId);
+    return actor !== undefined && this.#isCrowded(actor, priority);
   }
 
   /** Begins to give a partition back: what waits, and what still comes, is set aside. What is in flight ends by itself. */
@@ -128,14 +134,18 @@ export class Intake {
       return;
     }
     const actor = this.actors.ensure(webhookId, () => this.#createActor(held.message));
-    const maxInFlight = this.#options.endpoints.maxInFlight(webhookId);
-    if (waitsTooLong(actor.mailbox.sizeOf(priority), actor.lastStepMs, maxInFlight)) {
+    if (this.#isCrowded(actor, priority)) {
       this.#options.onLaneFull({ webhookId, priority });
       this.#handBackOne(held, "its endpoint is slow");
       return;
     }
     actor.tell(priority, held);
     this.#noticeTooMuch();
+  }
+
+  #isCrowded(actor: EndpointActor, priority: Priority): boolean {
+    const maxInFlight = this.#options.endpoints.maxInFlight(actor.key.webhookId);
+    return waitsTooLong(actor.mailbox.sizeOf(priority), actor, maxInFlight);
   }
 
   #createActor({ webhookId, userId, partition }: Message): EndpointActor {

@@ -12,7 +12,8 @@ import type { Held } from "./ports.ts";
 
 /** How a turn ended. */
 export type Turn =
-  | { kind: "attempted"; outcome: Outcome }
+  /** `isCrowded`: when it came again, it would be handed back. */
+  | { kind: "attempted"; outcome: Outcome; isCrowded: boolean }
   /** The webhook or its user is gone, or was switched off. */
   | { kind: "cancelled" }
   /** Older than its whole schedule. */
@@ -33,7 +34,7 @@ export type Decision = {
 export function decide(held: Held, turn: Turn, schedule: readonly number[], random: Random): Decision {
   switch (turn.kind) {
     case "attempted": {
-      const place = placeAfter(held, turn.outcome, schedule, random);
+      const place = placeAfter(held, turn, schedule, random);
       const attempt = attemptOf(held, turn.outcome);
       return {
         result: { ...identityOf(held), place, attempt, error: attempt.error },
@@ -57,7 +58,7 @@ export function decide(held: Held, turn: Turn, schedule: readonly number[], rand
 
 function placeAfter(
   { message, handle, tenure }: Held,
-  outcome: Outcome,
+  { outcome, isCrowded }: Turn & { kind: "attempted" },
   schedule: readonly number[],
   random: Random,
 ): Place {
@@ -67,8 +68,8 @@ function placeAfter(
   if (scheduledMs === undefined) return { kind: "completed", status: "failed" };
   const heldBackMs = endpointHoldMs(outcome) ?? 0;
   const delayMs = Math.max(scheduledMs, heldBackMs);
-  // Long waits, and those behind a shut gate, are for the table.
-  if (delayMs > STREAM_RETRY_MAX_MS || heldBackMs > 0) return { kind: "table", delayMs };
+  // Long waits, and those behind a shut gate or many others, are for the table.
+  if (delayMs > STREAM_RETRY_MAX_MS || heldBackMs > 0 || isCrowded) return { kind: "table", delayMs };
   return { kind: "stream", seq: handle.seq, epoch: tenure.epoch, delayMs };
 }
 

@@ -1,24 +1,35 @@
 // How many deliveries of one endpoint and priority refill lets wait in a worker: as many as keep the endpoint busy until
 // it looks again. More would only lie in memory, and would have to be handed back when that is full.
 
-import { REFILL_AHEAD_MS, STREAM_MESSAGES_PER_SUBJECT_MAX } from "./limits.ts";
+import { PROGRESS_INTERVAL_MS, REFILL_AHEAD_MS, STREAM_MESSAGES_PER_SUBJECT_MAX } from "./limits.ts";
 
 /** The next must be there when one ends. */
 const DEPTH_MIN = 2;
-/** What waits in a worker costs the server a report now and then; in the table it costs nothing. */
-const WAIT_MAX_MS = 20_000;
+/** What waits for longer has to be reported to the server as in progress; in the table it costs nothing. */
+const WAIT_MAX_MS = PROGRESS_INTERVAL_MS;
 /** Of an endpoint about which nothing is known: it may turn out to answer nothing at all. */
 const DEPTH_UNKNOWN = 4;
 
-/** `requestMs`: how long the endpoint's last request took; undefined when that is not known. */
-export function laneDepth(requestMs: number | undefined, maxInFlight: number): number {
-  if (requestMs === undefined) return DEPTH_UNKNOWN;
-  const served = Math.ceil((REFILL_AHEAD_MS / Math.max(requestMs, 1)) * maxInFlight);
-  return Math.min(STREAM_MESSAGES_PER_SUBJECT_MAX, Math.max(served, DEPTH_MIN * maxInFlight));
+/** How long an endpoint's requests take, milliseconds. */
+export type RequestTimes = {
+  /** The last one that ended; undefined: none has. */
+  lastStepMs: number | undefined;
+  /** Those under way, so far: none has ended for so long. */
+  stalledMs: number;
+};
+
+export function laneDepth(times: RequestTimes | undefined, maxInFlight: number): number {
+  const served = Math.ceil((REFILL_AHEAD_MS / Math.max(requestMs(times), 1)) * maxInFlight);
+  const depth = Math.min(STREAM_MESSAGES_PER_SUBJECT_MAX, Math.max(served, DEPTH_MIN * maxInFlight));
+  return times?.lastStepMs === undefined ? Math.min(depth, DEPTH_UNKNOWN) : depth;
 }
 
 /** Whether one more message behind `waiting` others of its lane would wait here for so long that the table is its place. */
-export function waitsTooLong(waiting: number, requestMs: number | undefined, maxInFlight: number): boolean {
-  if (waiting < laneDepth(requestMs, maxInFlight)) return false;
-  return (waiting * (requestMs ?? 0)) / maxInFlight > WAIT_MAX_MS;
+export function waitsTooLong(waiting: number, times: RequestTimes, maxInFlight: number): boolean {
+  if (waiting < DEPTH_MIN || waiting < laneDepth(times, maxInFlight)) return false;
+  return (waiting * requestMs(times)) / maxInFlight > WAIT_MAX_MS;
+}
+
+function requestMs(times: RequestTimes | undefined): number {
+  return Math.max(times?.lastStepMs ?? 0, times?.stalledMs ?? 0);
 }

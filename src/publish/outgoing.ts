@@ -39,7 +39,7 @@ export class Outgoing implements Service {
   readonly #options: OutgoingOptions;
   readonly #notes: Record<Message["origin"], Batcher<SequenceNote, void>>;
   /** Lanes that were found full, to be marked: an account's may all be full at once, and others wait for Postgres too. */
-  readonly #full: Batcher<Lane, void>;
+  readonly #full: Batcher<Lane, boolean>;
   readonly #marking = new Set<string>();
 
   constructor(options: OutgoingOptions) {
@@ -64,8 +64,8 @@ export class Outgoing implements Service {
       inFlightMax: 1,
       waitingMax: MARKS_WAITING_MAX,
       async run(lanes) {
-        await database.run(() => markBacklogs(database.sql, lanes));
-        return lanes.map(() => undefined);
+        const marked = await database.run(() => markBacklogs(database.sql, lanes));
+        return lanes.map(({ webhookId }) => marked.has(webhookId));
       },
     });
     this.#notes = { accept: notes(FIRST_NOTES_LINGER_MS), refill: notes(REFILL_NOTES_LINGER_MS) };
@@ -117,7 +117,7 @@ export class Outgoing implements Service {
     this.#full
       .add({ webhookId, priority })
       .then(
-        () => observe("backlog.started", { webhook_id: webhookId, priority }),
+        (isNew) => isNew && observe("backlog.started", { webhook_id: webhookId, priority }),
         () => {}, // The next publish to the full lane tries again.
       )
       .finally(() => this.#marking.delete(key))

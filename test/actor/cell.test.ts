@@ -144,4 +144,25 @@ describe("Cell", () => {
     await crash("b");
     expect(cell.isIdleSince(now() + 1_000)).toBe(false);
   });
+
+  test("tells for how long its steps have been under way without one of them ending", async () => {
+    const { cell, clock, end } = actor(2);
+    for (const message of ["a", "b", "c"]) cell.tell("lane", message);
+    clock.advance(50);
+    expect(cell.stalledMs).toBe(0);
+    cell.step("lane")?.catch(() => {});
+    clock.advance(200);
+    cell.step("lane")?.catch(() => {});
+    clock.advance(300);
+    expect([cell.stalledMs, cell.lastStepMs]).toEqual([500, undefined]);
+    await end("b");
+    expect([cell.stalledMs, cell.lastStepMs]).toEqual([0, 300]);
+    clock.advance(40);
+    cell.step("lane")?.catch(() => {});
+    expect(cell.stalledMs).toBe(40);
+    await end("a");
+    await end("c");
+    clock.advance(60);
+    expect(cell.stalledMs).toBe(0);
+  });
 });

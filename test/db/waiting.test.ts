@@ -143,9 +143,11 @@ test("backlogs are marked together, each lane once, and unmarked", async () => {
   };
   const named = (...lanes: { webhookId: string; priority: string }[]) =>
     lanes.map(({ webhookId, priority }) => `${webhookId} ${priority}`).toSorted();
-  await markBacklogs(rows.sql, [low]);
+  expect(await markBacklogs(rows.sql, [low])).toEqual(new Set([one.id]));
   expect(await marked()).toEqual(named(low));
-  await markBacklogs(rows.sql, [low, others, high, others]);
+  // Whose were all marked before is not told again.
+  expect(await markBacklogs(rows.sql, [low])).toEqual(new Set());
+  expect(await markBacklogs(rows.sql, [low, others, high, others])).toEqual(new Set([one.id, other.id]));
   expect(await marked()).toEqual(named(low, high, others));
   for (let time = 0; time < 2; time += 1) await clearBacklog(rows.sql, low);
   expect(await marked()).toEqual(named(high, others));

@@ -65,6 +65,7 @@ export function attemptsWith(find: Endpoints["find"]) {
     held,
     retrySchedule: [1, 5],
     attemptTimeoutMs: 1_000,
+    isCrowded: () => false,
     onLeftStream: () => {},
     onRecorded: () => {},
     onOutcome: () => {},

@@ -234,7 +234,7 @@ describe("while the database is away", () => {
     const one = held.add(messageOf(), handle as StreamHandle, tenure);
     const answer = { statusCode: 200, responseBody: null, retryAfterMs: null };
     const outcome = { kind: "accepted", answer, latencyMs: 1 } as const;
-    new Attempts(options as unknown as AttemptOptions).end(one, { kind: "attempted", outcome });
+    new Attempts(options as unknown as AttemptOptions).end(one, { kind: "attempted", outcome, isCrowded: false });
     clock.advance(LINGER_MS);
     return { held, answered };
   }

@@ -32,6 +32,8 @@ function heldOf(message: Partial<Message> = {}, isCurrent = true): { held: Held;
   return { held: new HeldMessages(new ManualClock()).add(messageOf(message), handle, tenure), answered };
 }
 
+const attempted = (outcome: Outcome, isCrowded = false) => ({ kind: "attempted", outcome, isCrowded }) as const;
+
 type Chosen = { schedule?: readonly number[]; chance?: number };
 
 /** Decides and answers, as if the record of it were made in between. */
@@ -47,7 +49,7 @@ const inTable = (delayMs: number | null): Place => ({ kind: "table", delayMs });
 const ended = (status: "delivered" | "failed" | "cancelled"): Place => ({ kind: "completed", status });
 
 /** `made`: attempts before this one; `base`: those of earlier schedules among them. */
-type Given = Chosen & { outcome: Outcome; made?: number; base?: number };
+type Given = Chosen & { outcome: Outcome; isCrowded?: boolean; made?: number; base?: number };
 const attempts: [rule: string, given: Given, place: Place, answered: string][] = [
   ["a failed one stays in the stream when the next is soon", { outcome: timeout }, inStream(1_000), "nak 1000"],
   [
@@ -68,6 +70,13 @@ const attempts: [rule: string, given: Given, place: Place, answered: string][] =
     inTable(31_900),
     "ack",
   ],
+  [
+    "behind many others of a slow endpoint, it waits in the table, however short",
+    { outcome: timeout, isCrowded: true },
+    inTable(1_000),
+    "ack",
+  ],
+  ["2xx is delivered, whatever waits", { outcome: answering(200), isCrowded: true }, ended("delivered"), "ack"],
   ["the schedule goes on from attempt to attempt", { outcome: timeout, made: 1 }, inTable(60_000), "ack"],
   ["the last of the schedule has failed", { outcome: timeout, made: 2 }, ended("failed"), "ack"],
   ["without a schedule the first is the last", { outcome: timeout, schedule: [] }, ended("failed"), "ack"],
@@ -91,9 +100,9 @@ const attempts: [rule: string, given: Given, place: Place, answered: string][] =
 ];
 
 describe("an attempt", () => {
-  test.each(attempts)("%s", (_, { outcome, made = 0, base = 0, ...more }, place, answered) => {
+  test.each(attempts)("%s", (_, { outcome, isCrowded = false, made = 0, base = 0, ...more }, place, answered) => {
     const message = { attemptCount: made, scheduleBase: base };
-    const settled = settle({ kind: "attempted", outcome }, message, more);
+    const settled = settle(attempted(outcome, isCrowded), message, more);
     expect(settled.result?.place).toEqual(place);
     expect(settled.answered).toEqual([answered]);
     expect(settled.isHandedBack).toBe(false);
@@ -102,7 +111,7 @@ describe("an attempt", () => {
   });
 
   test("is recorded for the generation that was sent, with what the receiver said", () => {
-    const { message, result } = settle({ kind: "attempted", outcome: answering(500) }, { generation: 6 });
+    const { message, result } = settle(attempted(answering(500)), { generation: 6 });
     expect(result).toMatchObject({ deliveryId: message.deliveryId, generation: 6, error: "HTTP 500" });
     expect(result?.attempt).toMatchObject({
       attempt: 1,
@@ -114,12 +123,12 @@ describe("an attempt", () => {
   });
 
   test("without an answer is recorded with its error alone", () => {
-    const { result } = settle({ kind: "attempted", outcome: timeout });
+    const { result } = settle(attempted(timeout));
     expect(result).toMatchObject({ error: "timeout", attempt: { statusCode: null, responseBody: null } });
   });
 
   test("that was accepted leaves no error, and 410 says that it is for good", () => {
-    const errorOf = (outcome: Outcome) => settle({ kind: "attempted", outcome }).result?.error;
+    const errorOf = (outcome: Outcome) => settle(attempted(outcome)).result?.error;
     expect(errorOf(answering(200))).toBe(null);
     expect(errorOf(answering(410))).toBe("HTTP 410: gone for good");
   });
@@ -149,8 +158,8 @@ describe("a turn without a request", () => {
 });
 
 test.each([
-  ["acked", { kind: "attempted", outcome: answering(200) }],
-  ["naked", { kind: "attempted", outcome: timeout }],
+  ["acked", attempted(answering(200))],
+  ["naked", attempted(timeout)],
   ["dropped", { kind: "obsolete" }],
   ["postponed", { kind: "postponed", delayMs: 0 }],
 ] as const)("after a lost lease nothing is answered for: what would have been %s", (_, turn) => {
