@@ -4,6 +4,7 @@ import type { Circuit } from "../domain/circuit.ts";
 import type { UserId, WebhookId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
+import { plainArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
 export type EndpointSettings = {
@@ -105,14 +106,15 @@ export async function disableWebhook(sql: Sql, webhookId: WebhookId, reason: str
 /** `before` has Postgres' full precision; `beforeMs` is the same in milliseconds since the epoch. */
 export type Cancellation = { webhookId: WebhookId; partition: Partition; before: string; beforeMs: number };
 
-/** Endpoints of a partition whose pending deliveries are to be cancelled. */
-export async function listCancellations(sql: Sql, partition: Partition): Promise<Cancellation[]> {
+/** Endpoints of these partitions whose pending deliveries are to be cancelled: of very many some, whichever. */
+export async function listCancellations(sql: Sql, partitions: readonly Partition[]): Promise<Cancellation[]> {
   const rows = await sql`
-    SELECT webhook_id, cancel_before::text AS before, extract(epoch FROM cancel_before) * 1000 AS before_ms
-    FROM endpoints WHERE partition = ${partition} AND cancel_before IS NOT NULL LIMIT 100`;
+    SELECT webhook_id, partition, cancel_before::text AS before, extract(epoch FROM cancel_before) * 1000 AS before_ms
+    FROM endpoints WHERE partition = ANY (${plainArray(partitions)}::smallint[]) AND cancel_before IS NOT NULL
+    ORDER BY random() LIMIT 100`;
   return rows.map((row) => ({
     webhookId: row["webhook_id"],
-    partition,
+    partition: row["partition"],
     before: row["before"],
     beforeMs: Number(row["before_ms"]),
   }));

@@ -4,19 +4,21 @@
 import type { WebhookId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
+import { plainArray } from "./array-literal.ts";
 import type { Sql } from "./database.ts";
 
 /** With Postgres' full precision. */
 export type Recovery = { webhookId: WebhookId; partition: Partition; since: string; before: string };
 
-/** Endpoints of a partition whose failed deliveries are to be tried again. */
-export async function listRecoveries(sql: Sql, partition: Partition): Promise<Recovery[]> {
+/** Endpoints of these partitions whose failed deliveries are to be tried again: of very many some, whichever. */
+export async function listRecoveries(sql: Sql, partitions: readonly Partition[]): Promise<Recovery[]> {
   const rows = await sql`
-    SELECT webhook_id, recover_since::text AS since, recover_before::text AS before
-    FROM endpoints WHERE partition = ${partition} AND recover_before IS NOT NULL LIMIT 100`;
+    SELECT webhook_id, partition, recover_since::text AS since, recover_before::text AS before
+    FROM endpoints WHERE partition = ANY (${plainArray(partitions)}::smallint[]) AND recover_before IS NOT NULL
+    ORDER BY random() LIMIT 100`;
   return rows.map((row) => ({
     webhookId: row["webhook_id"],
-    partition,
+    partition: row["partition"],
     since: row["since"],
     before: row["before"],
   }));

@@ -50,7 +50,7 @@ type Marked = { webhookId: WebhookId; partition: Partition };
 type MassChange<Mark extends Marked> = {
   name: string;
   event: "deliveries.cancelled" | "deliveries.recovered";
-  list(partition: Partition): Promise<Mark[]>;
+  list(partitions: readonly Partition[]): Promise<Mark[]>;
   /** Changes up to so many, and says how many. */
   chunk(mark: Mark): Promise<number>;
   /** All are changed, and the mark is about to go. */
@@ -73,7 +73,7 @@ export class TableKeeper implements Service {
     this.#cancellation = {
       name: "cancellation",
       event: "deliveries.cancelled",
-      list: (partition) => listCancellations(sql, partition),
+      list: (partitions) => listCancellations(sql, partitions),
       chunk: (mark) => cancelPending(sql, mark),
       onDone: ({ webhookId, beforeMs }) => options.onCancelled(webhookId, beforeMs),
       clear: (mark) => clearCancellation(sql, mark),
@@ -81,7 +81,7 @@ export class TableKeeper implements Service {
     this.#recovery = {
       name: "recovery",
       event: "deliveries.recovered",
-      list: (partition) => listRecoveries(sql, partition),
+      list: (partitions) => listRecoveries(sql, partitions),
       chunk: (mark) => recoverFailed(sql, mark),
       clear: (mark) => clearRecovery(sql, mark),
     };
@@ -89,10 +89,10 @@ export class TableKeeper implements Service {
 
   start(): Promise<void> {
     this.#running = Promise.all([
-      this.#keepForever("epoch", (partition) => this.#followEpoch(partition)),
-      this.#keepForever("cancellations", (partition) => this.#change(partition, this.#cancellation)),
-      this.#keepForever("recoveries", (partition) => this.#change(partition, this.#recovery)),
-      this.#keepForever("reconciliation", (partition) => this.#reconcile(partition)),
+      this.#forever(() => this.#keepEach("epoch", (partition) => this.#followEpoch(partition))),
+      this.#forever(() => this.#try("cancellations", () => this.#change(this.#cancellation))),
+      this.#forever(() => this.#try("recoveries", () => this.#change(this.#recovery))),
+      this.#forever(() => this.#keepEach("reconciliation", (partition) => this.#reconcile(partition))),
     ]);
     return Promise.resolve();
   }
@@ -116,16 +116,21 @@ export class TableKeeper implements Service {
     this.#owned.delete(partition);
   }
 
-  /** Does a task for one owned partition after the other. It may answer that there is more to do at once. */
-  async #keepForever(task: string, keep: (partition: Partition) => Promise<boolean | void>): Promise<void> {
+  /** One round of a task after the other. A round may answer that there is more to do at once. */
+  async #forever(round: () => Promise<boolean>): Promise<void> {
     while (!this.#stopped) {
-      let hasMore = false;
-      for (const partition of this.#owned.keys()) {
-        if (await this.#try(`${task} of ${partitionName(partition)}`, () => keep(partition))) hasMore = true;
-        if (this.#stopped) return;
-      }
-      await sleep(this.#options.clock, hasMore ? 0 : SWEEP_INTERVAL_MS / 2);
+      const hasMore = await round();
+      if (!this.#stopped) await sleep(this.#options.clock, hasMore ? 0 : SWEEP_INTERVAL_MS / 2);
     }
+  }
+
+  /** Does a task for one owned partition after the other. */
+  async #keepEach(task: string, keep: (partition: Partition) => Promise<void>): Promise<false> {
+    for (const partition of this.#owned.keys()) {
+      if (this.#stopped) break;
+      await this.#try(`${task} of ${partitionName(partition)}`, () => keep(partition));
+    }
+    return false;
   }
 
   /** A failure is said, and the next round tries again. */
@@ -156,9 +161,10 @@ export class TableKeeper implements Service {
   }
 
   /** One chunk for each marked webhook: they take turns, so that a small change does not wait for a large one. */
-  async #change<Mark extends Marked>(partition: Partition, change: MassChange<Mark>): Promise<boolean> {
+  async #change<Mark extends Marked>(change: MassChange<Mark>): Promise<boolean> {
+    if (this.#owned.size === 0) return false;
     let hasMore = false;
-    for (const mark of await this.#options.database.run(() => change.list(partition))) {
+    for (const mark of await this.#options.database.run(() => change.list([...this.#owned.keys()]))) {
       if (await this.#try(`${change.name} for ${mark.webhookId}`, () => this.#changeChunk(mark, change)))
         hasMore = true;
     }
