@@ -1,12 +1,14 @@
 // How many deliveries of one endpoint and priority refill lets wait in a worker: as many as keep the endpoint busy until
 // it looks again. More would only lie in memory, and would have to be handed back when that is full.
 
-import { PROGRESS_INTERVAL_MS, REFILL_AHEAD_MS, STREAM_MESSAGES_PER_SUBJECT_MAX } from "./limits.ts";
+import { REFILL_AHEAD_MS, STREAM_MESSAGES_PER_SUBJECT_MAX } from "./limits.ts";
 
 /** The next must be there when one ends. */
 const DEPTH_MIN = 2;
-/** What waits for longer has to be reported to the server as in progress; in the table it costs nothing. */
-const WAIT_MAX_MS = PROGRESS_INTERVAL_MS;
+/** What waits in a worker costs the server a report now and then; in the table it costs nothing. */
+const WAIT_MAX_MS = 20_000;
+/** Requests that have not ended for less than this may as well be answered: a busy worker has not looked yet. */
+const STALLED_MIN_MS = 1_000;
 /** Of an endpoint about which nothing is known: it may turn out to answer nothing at all. */
 const DEPTH_UNKNOWN = 4;
 
@@ -31,5 +33,6 @@ export function waitsTooLong(waiting: number, times: RequestTimes, maxInFlight: 
 }
 
 function requestMs(times: RequestTimes | undefined): number {
-  return Math.max(times?.lastStepMs ?? 0, times?.stalledMs ?? 0);
+  const { lastStepMs = 0, stalledMs = 0 } = times ?? {};
+  return stalledMs < STALLED_MIN_MS ? lastStepMs : Math.max(lastStepMs, stalledMs);
 }

@@ -187,7 +187,7 @@ test("what would wait long behind slow requests goes back to the table, and its 
   for (let seq = 2; seq <= 5; seq += 1) await receive(fresh({ webhookId }), seq);
   expect([answered, full]).toEqual([[], []]);
   // The request hangs: it need not have ended to be known as slow.
-  clock.advance(3_000);
+  clock.advance(6_000);
   await receive(fresh({ webhookId }), 6);
   expect(full).toEqual([`${webhookId} high`]);
   expect(recorded.at(-1)).toMatchObject({ place: { kind: "table", delayMs: null }, attempt: null });

@@ -24,19 +24,25 @@ test("little is brought in for an endpoint about which nothing is known", () => 
 });
 
 test("a request that has not ended is as slow as it is old", () => {
-  expect(laneDepth(hanging(250, 1), 1)).toBe(16);
   expect(laneDepth(hanging(4_000, 1), 1)).toBe(2);
   expect(laneDepth(hanging(4_000), 1)).toBe(2);
-  expect(laneDepth(hanging(10, 4_000), 1)).toBe(2);
-  expect(waitsTooLong(3, hanging(3_000), 1)).toBe(false);
-  expect(waitsTooLong(4, hanging(3_000), 1)).toBe(true);
+  expect(laneDepth(hanging(1_500, 4_000), 1)).toBe(2);
+  expect(waitsTooLong(6, hanging(3_000), 1)).toBe(false);
+  expect(waitsTooLong(7, hanging(3_000), 1)).toBe(true);
 });
 
-test("behind slow requests what would wait for longer than ten seconds waits in the table", () => {
-  expect(waitsTooLong(2, taking(4_000), 1)).toBe(false);
-  expect(waitsTooLong(3, taking(4_000), 1)).toBe(true);
-  expect(waitsTooLong(3, taking(4_000), 2)).toBe(false);
-  expect(waitsTooLong(40, taking(250), 1)).toBe(false);
+test("but for less than a second: the worker may be too busy to have seen its answer", () => {
+  expect(laneDepth(hanging(999, 1), 1)).toBe(64);
+  expect(laneDepth(hanging(1_000, 1), 1)).toBe(4);
+  expect(waitsTooLong(64, hanging(999, 10), 1)).toBe(false);
+  expect(waitsTooLong(64, hanging(1_000, 10), 1)).toBe(true);
+});
+
+test("behind slow requests what would wait for longer than twenty seconds waits in the table", () => {
+  expect(waitsTooLong(5, taking(4_000), 1)).toBe(false);
+  expect(waitsTooLong(6, taking(4_000), 1)).toBe(true);
+  expect(waitsTooLong(6, taking(4_000), 2)).toBe(false);
+  expect(waitsTooLong(63, taking(250), 1)).toBe(false);
 });
 
 test("what refill brings in is never sent back, and nothing is of an endpoint about which nothing is known", () => {
