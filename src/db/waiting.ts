@@ -150,7 +150,7 @@ export async function listPayloads(sql: Sql, eventIds: readonly EventId[]): Prom
   return new Map(rows.map((row) => [row["id"], row["payload"]]));
 }
 
-/** Tells the API to leave the new deliveries of these lanes to refill. Whose lanes were not all marked already. */
+/** Tells the API to leave the new deliveries of these lanes to refill. Says whose were not all marked already. */
 export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<Set<WebhookId>> {
   const rows = await sql.unsafe(
     `WITH lanes AS (

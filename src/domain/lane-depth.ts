@@ -20,6 +20,7 @@ export type RequestTimes = {
   stalledMs: number;
 };
 
+/** Messages of a lane that should wait in a worker; `times` undefined: nothing is known of the endpoint. */
 export function laneDepth(times: RequestTimes | undefined, maxInFlight: number): number {
   const served = Math.ceil((REFILL_AHEAD_MS / Math.max(requestMs(times), 1)) * maxInFlight);
   const depth = Math.min(STREAM_MESSAGES_PER_SUBJECT_MAX, Math.max(served, DEPTH_MIN * maxInFlight));
