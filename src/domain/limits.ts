@@ -3,8 +3,11 @@
 /** Messages of one endpoint and priority in the stream (`max_msgs_per_subject`). The rest of a backlog waits in the table. */
 export const STREAM_MESSAGES_PER_SUBJECT_MAX = 64;
 
-/** Slices of the endpoints: the unit of ownership between workers. Fixed when the stream is created. */
-export const PARTITIONS = 16;
+/**
+ * Slices of the endpoints: the unit of ownership between workers, and so the most workers that have work. Stored with every
+ * webhook: another number is a migration. Each costs the NATS server CPU with every message (README, figure (h)).
+ */
+export const PARTITIONS = 8;
 
 /** JetStream forgets message ids after this. Ids cost the server 300 bytes each; the row is the real guard. */
 export const DUPLICATE_WINDOW_MS = 30_000;

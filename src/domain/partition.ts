@@ -18,7 +18,7 @@ export const ALL_PARTITIONS: readonly Partition[] = Array.from({ length: PARTITI
 
 const NAMES = ALL_PARTITIONS.map((partition) => `p${String(partition).padStart(2, "0")}`);
 
-/** `p00` .. `p15`. */
+/** `p00` .. `p07`. */
 export function partitionName(partition: Partition): string {
   return NAMES[partition] ?? `p${partition}`;
 }

@@ -34,7 +34,7 @@ export type PullOptions = {
 
 const EXPIRES_MS = 1_000;
 /**
- * Bytes of one request. Two requests of each of 48 consumers stay below the 64 MiB that the server keeps for a client: past
+ * Bytes of one request. Two requests of each of 24 consumers stay well below the 64 MiB that the server keeps for a client: past
  * those it cuts the connection. More than the largest message, and two kilobytes for each of a batch.
  */
 const REQUEST_BYTES_MAX = 512 * 1024;

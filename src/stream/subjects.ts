@@ -1,5 +1,5 @@
 // Names of what lives in JetStream. A subject says where a delivery is bound for:
-// `webhooks.<high|normal|low>.<p00..p15>.<user_id>.<webhook_id>`.
+// `webhooks.<high|normal|low>.<p00..p07>.<user_id>.<webhook_id>`.
 
 import type { Route } from "../domain/delivery.ts";
 import { isUuid, type UserId, type WebhookId } from "../domain/ids.ts";

@@ -145,7 +145,7 @@ function consumerConfig(partition: Partition, priority: Priority): Partial<Consu
 
 /** Consumers hold the retry state while the server runs: they are added and updated, never deleted. */
 async function ensureConsumers(manager: JetStreamManager): Promise<void> {
-  const present = new Map<string, object>();
+  const present = new Map<string, ConsumerConfig>();
   for await (const info of manager.consumers.list(STREAM)) present.set(info.name, info.config);
   for (const partition of ALL_PARTITIONS) {
     for (const priority of PRIORITIES) {
@@ -155,7 +155,18 @@ async function ensureConsumers(manager: JetStreamManager): Promise<void> {
       else if (!isUpToDate(config, wanted)) {
         await manager.consumers.update(STREAM, consumerName(partition, priority), wanted);
       }
+      present.delete(consumerName(partition, priority));
     }
+  }
+  await removeFormerConsumers(manager, present.values());
+}
+
+/** Those of a release with more partitions, and their messages: the migration returned the rows of these to the table. */
+async function removeFormerConsumers(manager: JetStreamManager, others: Iterable<ConsumerConfig>): Promise<void> {
+  for (const { name, filter_subject, metadata } of others) {
+    if (name === undefined || filter_subject === undefined || metadata?.["service"] !== "fairpost") continue;
+    await manager.consumers.delete(STREAM, name);
+    await manager.streams.purge(STREAM, { filter: filter_subject });
   }
 }
 

@@ -5,6 +5,7 @@ import { is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
 import { migrateDatabase } from "../../src/db/migrate.ts";
 import * as schema from "../../src/db/schema.ts";
+import { listDue } from "../../src/db/waiting.ts";
 import { type Rows, startRows } from "./rows.ts";
 
 let rows: Rows;
@@ -67,6 +68,25 @@ test("migrations may run twice, and by two at once", async () => {
   await Promise.all([migrateDatabase(rows.server.url), migrateDatabase(rows.server.url)]);
   const [after] = await tables();
   expect(after).toEqual(before as never);
+});
+
+test("a release with sixteen partitions is brought to eight: its rows in the stream return to the table", async () => {
+  const webhook = await rows.webhook(await rows.user());
+  const ids = await rows.deliver(webhook, 2);
+  await rows.sql`UPDATE deliveries SET stream_seq = 7, stream_epoch = 1 WHERE id = ${ids[0] ?? ""}`;
+  for (const table of ["webhooks", "endpoints", "deliveries"]) {
+    await rows.sql`UPDATE ${rows.sql(table)} SET partition = partition + 8`;
+  }
+  await rows.sql.file("drizzle/0004_eight_partitions.sql");
+  const lane = { webhookId: webhook.id, priority: "high", room: 64 } as const;
+  const due = await listDue(rows.sql, webhook.partition, [lane], 1_000_000);
+  expect(due.map(({ id, partition, generation }) => ({ id, partition, generation }))).toEqual(
+    ids.map((id) => ({ id, partition: webhook.partition, generation: 1 })),
+  );
+  for (const table of ["webhooks", "endpoints"]) {
+    const found = await rows.sql`SELECT DISTINCT partition FROM ${rows.sql(table)}`;
+    expect(found.map((row) => row["partition"])).toEqual([webhook.partition]);
+  }
 });
 
 test("two at once bring an empty database up to date", async () => {

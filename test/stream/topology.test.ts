@@ -1,7 +1,7 @@
 // What `nats stream info` and `nats consumer ls` show, read through the client.
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { ensureTopology, isUnchanged, TopologyConflict } from "../../src/stream/topology.ts";
@@ -42,12 +42,12 @@ const consumersOf = async () => {
 };
 
 describe("ensureTopology", () => {
-  test("makes one stream, 48 consumers and a bucket, when two come at once, and nothing new when they come again", async () => {
+  test("makes one stream, 24 consumers and a bucket, when two come at once, and nothing new when they come again", async () => {
     const made = await Promise.all([ensured(one), ensured(two)]);
     expect(made[0]).toEqual(made[1]);
     expect(await ensured(one)).toEqual(made[0]);
     expect(await isUnchanged(two, await ensureTopology(two, 1))).toBe(true);
-    expect(await consumersOf()).toHaveLength(48);
+    expect(await consumersOf()).toHaveLength(24);
   });
 
   test("describes everything", async () => {
@@ -118,6 +118,18 @@ describe("ensureTopology", () => {
     expect(await isUnchanged(two, known)).toBe(false);
     await ensureTopology(two, 1);
     expect(await isUnchanged(one, known)).toBe(true);
-    expect(await consumersOf()).toHaveLength(48);
+    expect(await consumersOf()).toHaveLength(24);
+  });
+
+  test("the consumers of a release with more partitions go, with their messages, and only those", async () => {
+    await ensureTopology(one, 1);
+    const { config } = await manager.consumers.info("WEBHOOKS", "p07-low");
+    const filter_subject = "webhooks.low.p12.*.*";
+    await manager.consumers.add("WEBHOOKS", { ...config, name: "p12-low", durable_name: "p12-low", filter_subject });
+    for (const partition of ["p07", "p12"]) await jetstream(one).publish(`webhooks.low.${partition}.a.b`);
+    await ensureTopology(two, 1);
+    expect((await consumersOf()).map(({ name }) => name)).not.toContain("p12-low");
+    const { state } = await manager.streams.info("WEBHOOKS", { subjects_filter: ">" });
+    expect(state.subjects).toEqual({ "webhooks.low.p07.a.b": 1 });
   });
 });
