@@ -2,7 +2,8 @@
 
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
-import { findDelivery, listAttempts, listDeliveries, replayDelivery } from "../db/deliveries.ts";
+import { listAttempts } from "../db/attempts.ts";
+import { findDelivery, listDeliveries, replayDelivery } from "../db/deliveries.ts";
 import { DELIVERY_STATUSES } from "../domain/delivery.ts";
 import { notFound } from "../domain/error.ts";
 import type { DeliveryId, WebhookId } from "../domain/ids.ts";

@@ -1,6 +1,7 @@
 // How rows look from outside: snake_case, and nothing secret.
 
-import type { Attempt, Delivery } from "../db/deliveries.ts";
+import type { Attempt } from "../db/attempts.ts";
+import type { Delivery } from "../db/deliveries.ts";
 import type { User } from "../db/users.ts";
 import type { Webhook } from "../db/webhooks.ts";
 import type { Event } from "../domain/event.ts";

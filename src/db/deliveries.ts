@@ -4,15 +4,15 @@ import { and, asc, between, desc, eq, getTableColumns, ne, sql } from "drizzle-o
 import type { DeliveryStatus } from "../domain/delivery.ts";
 import { DomainError, notFound } from "../domain/error.ts";
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
-import type { Database } from "./database.ts";
+import { keepDeliveringAttempt, NO_DELIVERING_ATTEMPT } from "./attempts.ts";
+import type { Database, Transaction } from "./database.ts";
 import { inWindow, type Window } from "./pages.ts";
-import { attempts, deliveries, endpoints, webhooks } from "./schema.ts";
+import { deliveries, endpoints, webhooks } from "./schema.ts";
 
-export type Delivery = typeof deliveries.$inferSelect & {
+export type Delivery = Omit<typeof deliveries.$inferSelect, "deliveringResponseBody"> & {
   /** While it is pending: its endpoint lets nothing through before then (an open circuit, or Retry-After). */
   gateOpensAt: Date | null;
 };
-export type Attempt = typeof attempts.$inferSelect;
 
 export type DeliveryFilter = {
   status?: DeliveryStatus | undefined;
@@ -20,8 +20,8 @@ export type DeliveryFilter = {
   eventType?: string | undefined;
 };
 
-/** Attempts that one answer lists: a delivery that is replayed for ever must not become a long page. */
-const ATTEMPTS_LISTED_MAX = 1_000;
+/** A body is for those who ask about one delivery, with its attempts. */
+const { deliveringResponseBody: _body, ...COLUMNS } = getTableColumns(deliveries);
 
 /** The gate is a question per row of the answer, by primary key: a join could change in what order rows are found. */
 function columns(db: Database) {
@@ -30,7 +30,7 @@ function columns(db: Database) {
     .from(endpoints)
     .where(and(eq(endpoints.webhookId, deliveries.webhookId), eq(deliveries.status, "pending")));
   return {
-    ...getTableColumns(deliveries),
+    ...COLUMNS,
     gateOpensAt: sql<Date | null>`(${gate})`.mapWith(endpoints.openUntil).as("gate_opens_at"),
   };
 }
@@ -93,45 +93,34 @@ export async function listDeliveriesOfEvent(
   );
 }
 
-/** In the order in which they were made. */
-export async function listAttempts(db: Database, userId: UserId, deliveryId: DeliveryId): Promise<Attempt[]> {
-  return db.query(
-    () =>
-      db.orm
-        .select()
-        .from(attempts)
-        .where(eq(attempts.deliveryId, deliveryId))
-        .orderBy(asc(attempts.attempt), asc(attempts.id))
-        .limit(ATTEMPTS_LISTED_MAX),
-    userId,
-  );
-}
-
 /**
  * Starts the delivery's schedule again, in the lane `low`; attempt numbers go on. The generation rises, so that messages
  * and results of its past no longer count. Throws not_found, and conflict while it is pending or its webhook is off.
  */
 export async function replayDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery> {
-  const rows = await db.query(
-    () =>
-      db.orm
-        .update(deliveries)
-        .set({
-          status: "pending",
-          generation: sql`${deliveries.generation} + 1`,
-          streamSeq: null,
-          streamEpoch: null,
-          dueAt: sql`now()`,
-          pendingSince: sql`now()`,
-          scheduleBase: sql`${deliveries.attemptCount}`,
-          completedAt: null,
-          priority: "low",
-        })
-        .where(and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`))
-        .returning(columns(db)),
-    userId,
-  );
-  return rows[0] ?? refuseReplay(db, userId, id);
+  const where = and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`);
+  const replay = async (tx: Transaction): Promise<Delivery[]> => {
+    await tx.select({ id: deliveries.id }).from(deliveries).where(where).for("no key update");
+    await keepDeliveringAttempt(tx, where);
+    return tx
+      .update(deliveries)
+      .set({
+        status: "pending",
+        generation: sql`${deliveries.generation} + 1`,
+        streamSeq: null,
+        streamEpoch: null,
+        dueAt: sql`now()`,
+        pendingSince: sql`now()`,
+        scheduleBase: sql`${deliveries.attemptCount}`,
+        completedAt: null,
+        priority: "low",
+        ...NO_DELIVERING_ATTEMPT,
+      })
+      .where(where)
+      .returning(columns(db));
+  };
+  const [replayed] = await db.query(() => db.orm.transaction(replay), userId);
+  return replayed ?? refuseReplay(db, userId, id);
 }
 
 function activeWebhook(db: Database) {

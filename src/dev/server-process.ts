@@ -17,6 +17,8 @@ export type ServerCommand = {
   logFile: string;
   /** Runs as this user; only root may ask for it. */
   user?: { uid: number; gid: number } | undefined;
+  /** Beyond what every server is given. */
+  environment?: Readonly<Record<string, string>>;
 };
 
 /** What a server needs of our environment; our secrets are none of its business, which may run as another user. */
@@ -42,7 +44,7 @@ export class ServerProcess {
         cwd: command.cwd,
         stdio: ["ignore", log, log],
         detached: true,
-        env: serverEnvironment(),
+        env: { ...serverEnvironment(), ...command.environment },
         ...command.user,
       });
       child.unref();

@@ -103,6 +103,30 @@ test.each(["failed", "cancelled", "delivered"])("a %s one is sent again on deman
   expect(row).toEqual({ generation: 1, schedule_base: 3, stream_seq: null });
 });
 
+test("the attempt that delivered it is listed among the others, and kept when it is sent again", async () => {
+  const id = await newDelivery();
+  await api.db.sql`INSERT INTO attempts (id, delivery_id, attempt, latency_ms, error)
+    VALUES (delivery_id_of(${id}), ${id}, 1, 12, 'timeout'), (delivery_id_of(${id}), ${id}, 3, 12, 'timeout')`;
+  await api.db.sql`UPDATE deliveries SET status = 'delivered', completed_at = '2026-01-02T03:04:05.678Z',
+    delivering_id = ${Bun.randomUUIDv7()}, delivering_attempt = 2, delivering_status_code = 201,
+    delivering_latency_ms = 7, delivering_response_body = 'thanks' WHERE id = ${id}`;
+  const attempts = async () => (await ada.call("GET", `/deliveries/${id}`)).json.attempts;
+  const listed = await attempts();
+  expect(listed.map(({ attempt }: { attempt: number }) => attempt)).toEqual([1, 2, 3]);
+  expect(listed[1]).toEqual({
+    attempt: 2,
+    status_code: 201,
+    error: null,
+    latency_ms: 7,
+    response_body: "thanks",
+    created_at: "2026-01-02T03:04:05.678Z",
+  });
+  expect((await ada.call("POST", `/deliveries/${id}/retry`)).status).toBe(202);
+  expect(await attempts()).toEqual(listed);
+  const [row] = await api.db.sql`SELECT delivering_id FROM deliveries WHERE id = ${id}`;
+  expect(row).toEqual({ delivering_id: null });
+});
+
 test("retries at once start one schedule", async () => {
   const id = await newDelivery();
   await ended(id, "failed");

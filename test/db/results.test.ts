@@ -39,6 +39,27 @@ describe("a result", () => {
     expect((await rows.one(id))["completed_at"]).toBeInstanceOf(Date);
   });
 
+  test("that delivers is in the delivery's row, as of when it was; of a second one only the attempt is kept, once", async () => {
+    const id = await deliver();
+    const delivered = (agoMs: number, statusCode: number) => {
+      const attempt = { id: newId<AttemptId>(), attempt: 1, statusCode, latencyMs: 3, error: null, responseBody: "ok" };
+      return result(id, { kind: "completed", status: "delivered" }, { error: null, attempt, agoMs });
+    };
+    const [first, second] = [delivered(60_000, 200), delivered(0, 201)];
+    for (const batch of [[first], [first], [second, first], [second]]) await recordResults(rows.sql, batch);
+    const row = await rows.one(id);
+    expect(row).toMatchObject({
+      delivering_id: first.attempt?.id,
+      delivering_attempt: 1,
+      delivering_status_code: 200,
+      delivering_latency_ms: 3,
+      delivering_response_body: "ok",
+    });
+    const agoMs = Date.now() - (row["completed_at"] as Date).getTime();
+    expect(agoMs).toBeGreaterThan(50_000);
+    expect(await attemptsOf(id)).toMatchObject([{ id: second.attempt?.id, status_code: 201 }]);
+  });
+
   test("that stays in the stream notes its own message, and one that goes back raises the generation", async () => {
     const id = await deliver();
     await recordResults(rows.sql, [result(id, { kind: "stream", seq: 9, epoch: 2, delayMs: 60_000 })]);
@@ -87,9 +108,10 @@ describe("a result", () => {
       result(id, index % 2 === 0 ? { kind: "table", delayMs: 0 } : { kind: "completed", status: "delivered" }),
     );
     await Promise.all([results, results.toReversed(), results].map((given) => recordResults(rows.sql, given)));
-    const [counted] =
-      await rows.sql`SELECT count(*)::int AS attempts FROM attempts WHERE delivery_id = ANY (${ids}::uuid[])`;
-    expect(counted?.["attempts"]).toBe(200);
+    const kept = await rows.sql`SELECT id FROM attempts WHERE delivery_id = ANY (${ids}::uuid[])
+      UNION ALL SELECT delivering_id FROM deliveries WHERE id = ANY (${ids}::uuid[]) AND delivering_id IS NOT NULL`;
+    expect(kept).toHaveLength(200);
+    expect(new Set(kept.map((row) => row["id"]))).toEqual(new Set(results.map(({ attempt }) => attempt?.id)));
     const generations =
       await rows.sql`SELECT DISTINCT generation, status FROM deliveries WHERE id = ANY (${ids}::uuid[]) ORDER BY 1`;
     expect([...generations]).toEqual([
