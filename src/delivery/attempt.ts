@@ -157,7 +157,7 @@ export class Attempts {
     };
     if (decision.result === null) settle(true);
     else {
-      log.record(decision.result).then(
+      log.record(decision.result, held.tenure).then(
         (error) => settle(error === undefined),
         () => settle(false),
       );

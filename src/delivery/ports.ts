@@ -90,9 +90,10 @@ export type DeliveryState = {
 export interface DeliveryLog {
   /**
    * Resolves once the result is committed, however long that takes, with undefined; or with an error, once it is clear
-   * that it can never be.
+   * that it can never be. An attempt counts whatever becomes of `tenure`; what was decided without one is the owner's to
+   * decide, and is dropped when the tenure ends before it is written.
    */
-  record(result: TurnResult): Promise<unknown>;
+  record(result: TurnResult, tenure: Pick<Tenure, "isCurrent">): Promise<unknown>;
   /** False while so many results wait that no further request may start. */
   hasRoom(): boolean;
   /** The present state of a delivery; undefined when it has no row. */

@@ -7,7 +7,7 @@ import { Batcher } from "../lib/batcher.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
-import type { DeliveryLog, DeliveryState } from "./ports.ts";
+import type { DeliveryLog, DeliveryState, Tenure } from "./ports.ts";
 
 /**
  * How long a result waits for others: a batch of fifty costs Postgres half as much per row as one of five, and whoever
@@ -31,7 +31,7 @@ export type RecorderOptions = {
   isRefusal: (error: unknown) => boolean;
 };
 
-type Waiting = { result: TurnResult; at: number };
+type Waiting = { result: TurnResult; tenure: Pick<Tenure, "isCurrent">; at: number };
 
 export class Recorder implements DeliveryLog {
   readonly #options: RecorderOptions;
@@ -78,9 +78,9 @@ export class Recorder implements DeliveryLog {
     return this.#attempts.size < RESULTS_WAITING_MAX;
   }
 
-  record(result: TurnResult): Promise<unknown> {
+  record(result: TurnResult, tenure: Pick<Tenure, "isCurrent">): Promise<unknown> {
     const batcher = result.attempt === null ? this.#others : this.#attempts;
-    return batcher.add({ result, at: this.#options.clock.monotonic() });
+    return batcher.add({ result, tenure, at: this.#options.clock.monotonic() });
   }
 
   check(deliveryId: DeliveryId): Promise<DeliveryState | undefined> {
@@ -94,9 +94,12 @@ export class Recorder implements DeliveryLog {
   async #write(waiting: readonly Waiting[]): Promise<unknown[]> {
     const { clock, observe, write, isRefusal } = this.#options;
     for (let pauseMs = RETRY_MIN_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_MAX_MS)) {
+      // Written late, another owner's message would be taken from it while it sends: and it would be sent again.
+      const isDropped = waiting.map(({ result, tenure }) => result.attempt === null && !tenure.isCurrent());
+      const kept = waiting.filter((_, index) => isDropped[index] === false);
       try {
-        await write(waiting.map(({ result, at }) => ({ ...result, agoMs: clock.monotonic() - at })));
-        return waiting.map(() => undefined);
+        if (kept.length > 0) await write(kept.map(({ result, at }) => ({ ...result, agoMs: clock.monotonic() - at })));
+        return isDropped.map((isLost) => (isLost ? LEASE_LOST : undefined));
       } catch (error) {
         observe("record.failed", { results: waiting.length, error: describeError(error) });
         if (isRefusal(error)) return this.#writeOneByOne(waiting, error);
@@ -119,6 +122,7 @@ export class Recorder implements DeliveryLog {
   }
 }
 
+const LEASE_LOST = new Error("the lease was lost before this was written");
 const UNSTORABLE = "the receiver's words could not be stored";
 
 /** Undefined: nothing was left to take away. */

@@ -45,8 +45,8 @@ function recorder() {
   });
   /** What each result was answered with, in the order of the answers. */
   const answers: { deliveryId: DeliveryId; error: unknown }[] = [];
-  const record = (result: TurnResult) => {
-    made.record(result).then(
+  const record = (result: TurnResult, isCurrent = () => true) => {
+    made.record(result, { isCurrent }).then(
       (error) => answers.push({ deliveryId: result.deliveryId, error }),
       (error: unknown) => answers.push({ deliveryId: result.deliveryId, error }),
     );
@@ -199,6 +199,29 @@ describe("a value that is refused", () => {
 });
 
 describe("while the database is away", () => {
+  test("a lease that is lost takes along what was decided without an attempt, and no attempt", async () => {
+    const { clock, writes, answers, record } = recorder();
+    let isCurrent = true;
+    const back = record(handedBack(), () => isCurrent);
+    const others = record(handedBack());
+    const attempted = record(resultOf(), () => isCurrent);
+    clock.advance(LINGER_MS);
+    expect(writes.map(({ rows }) => idsOf(rows))).toEqual([
+      [back.deliveryId, others.deliveryId],
+      [attempted.deliveryId],
+    ]);
+    isCurrent = false;
+    await writes[0]?.fail(AWAY);
+    await writes[1]?.fail(AWAY);
+    clock.advance(100);
+    await settled();
+    expect(writes.slice(2).map(({ rows }) => idsOf(rows))).toEqual([[others.deliveryId], [attempted.deliveryId]]);
+    for (const write of writes.slice(2)) await write.end();
+    const errorOf = ({ deliveryId }: TurnResult) => answers.find((answer) => answer.deliveryId === deliveryId)?.error;
+    expect([others, attempted].map(errorOf)).toEqual([undefined, undefined]);
+    expect(String(errorOf(back))).toContain("lease was lost");
+  });
+
   test("nothing is answered or lost: the same is written again, every two seconds in the end", async () => {
     const { clock, writes, observed, answers, record } = recorder();
     const result = record(resultOf());
