@@ -8,12 +8,13 @@ ALTER TABLE deliveries ADD COLUMN delivering_id uuid, ADD COLUMN delivering_atte
 DROP FUNCTION record_results(uuid[], int[], text[], bigint[], bigint[], int[], int[], text[], uuid, uuid,
   uuid[], uuid[], int[], int[], int[], text[], text[], bigint[]);
 --> statement-breakpoint
--- Results of turns, one of each delivery (`attempt_id` is null where there was no request). A delivery changes only if it is
+-- Results of turns (`attempt_id` is null where there was no request). A delivery changes only if it is
 -- still pending and of the result's generation; attempts are kept always, once each.
 --
 -- Rows are locked in id order, by the update itself: the results are in that order, and so are rows that are found by the
--- primary key, which without the other scans is the only way; so whichever side a join goes along, it is in that order. A
--- row that it had to wait for is judged as it is by then. `= ANY (ids)` leaves no plan more rows than the batch has.
+-- primary key, which is how they are found without the other scans; so whichever side a join goes along, it is in that
+-- order. (Should a plan not be, two batches may be in each other's way: one is refused, and written again.) A row that it had
+-- to wait for is judged as it is by then. `= ANY (ids)` leaves no plan more rows than the batch has.
 CREATE FUNCTION record_results(
   ids uuid[], generations int[], places text[], delays_ms bigint[], seqs bigint[], epochs int[], errors text[],
   attempt_ids uuid[], attempts_made int[], status_codes int[], latencies_ms int[], response_bodies text[],
@@ -60,6 +61,7 @@ BEGIN
     AS r(id, place, error, attempt_id, attempt, status_code, latency_ms, response_body, age_ms)
   WHERE r.attempt_id IS NOT NULL AND NOT (r.place = 'delivered' AND EXISTS (
     SELECT 1 FROM deliveries d
-    WHERE d.id = r.id AND d.id BETWEEN least_id AND greatest_id AND d.delivering_id = r.attempt_id))
+    WHERE d.id = r.id AND d.id = ANY (ids) AND d.id BETWEEN least_id AND greatest_id
+      AND d.delivering_id = r.attempt_id))
   ON CONFLICT (delivery_id, id) DO NOTHING;
 END $$;

@@ -36,21 +36,21 @@ export const NO_DELIVERING_ATTEMPT = {
 /** In the order in which they were made. */
 export async function listAttempts(db: Database, userId: UserId, deliveryId: DeliveryId): Promise<Attempt[]> {
   const others = db.orm.select().from(attempts).where(eq(attempts.deliveryId, deliveryId));
-  const delivering = db.orm
-    .select(DELIVERING)
-    .from(deliveries)
-    .where(hasDelivering(eq(deliveries.id, deliveryId)));
+  const delivering = db.orm.select(DELIVERING).from(deliveries).where(hasDelivering(deliveryId));
   return db.query(
     () => unionAll(others, delivering).orderBy(asc(attempts.attempt), asc(attempts.id)).limit(ATTEMPTS_LISTED_MAX),
     userId,
   );
 }
 
-/** Gives the delivering attempts of the rows `where` rows of their own; the caller then clears them there. */
-export async function keepDeliveringAttempt(tx: Transaction, where: SQL | undefined): Promise<void> {
-  await tx.insert(attempts).select(tx.select(DELIVERING).from(deliveries).where(hasDelivering(where)));
+/** Gives the attempt that delivered a row of its own, if there is one; the caller then clears it in the delivery's. */
+export async function keepDeliveringAttempt(tx: Transaction, id: DeliveryId): Promise<void> {
+  await tx
+    .insert(attempts)
+    .select(tx.select(DELIVERING).from(deliveries).where(hasDelivering(id)))
+    .onConflictDoNothing();
 }
 
-function hasDelivering(where: SQL | undefined): SQL | undefined {
-  return and(where, isNotNull(deliveries.deliveringId));
+function hasDelivering(id: DeliveryId): SQL | undefined {
+  return and(eq(deliveries.id, id), isNotNull(deliveries.deliveringId));
 }

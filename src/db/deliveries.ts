@@ -100,8 +100,10 @@ export async function listDeliveriesOfEvent(
 export async function replayDelivery(db: Database, userId: UserId, id: DeliveryId): Promise<Delivery> {
   const where = and(owned(userId, id), ne(deliveries.status, "pending"), sql`EXISTS (${activeWebhook(db)})`);
   const replay = async (tx: Transaction): Promise<Delivery[]> => {
-    await tx.select({ id: deliveries.id }).from(deliveries).where(where).for("no key update");
-    await keepDeliveringAttempt(tx, where);
+    // Once it is locked, nobody else changes it.
+    const found = await tx.select({ id: deliveries.id }).from(deliveries).where(where).for("no key update");
+    if (found.length === 0) return [];
+    await keepDeliveringAttempt(tx, id);
     return tx
       .update(deliveries)
       .set({
@@ -114,9 +116,10 @@ export async function replayDelivery(db: Database, userId: UserId, id: DeliveryI
         scheduleBase: sql`${deliveries.attemptCount}`,
         completedAt: null,
         priority: "low",
+        partition: sql`(SELECT ${webhooks.partition} FROM ${webhooks} WHERE ${webhooks.id} = ${deliveries.webhookId})`,
         ...NO_DELIVERING_ATTEMPT,
       })
-      .where(where)
+      .where(eq(deliveries.id, id))
       .returning(columns(db));
   };
   const [replayed] = await db.query(() => db.orm.transaction(replay), userId);

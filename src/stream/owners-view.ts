@@ -69,7 +69,7 @@ export class OwnersView {
       const holder = this.holderOf(partition);
       return holder === undefined || holder.worker === workerId || this.#isDead(holder);
     });
-    const from = free.length === 0 ? 0 : (rank * 4) % free.length;
+    const from = free.length === 0 ? 0 : (rank * 2) % free.length;
     return [...free.slice(from), ...free.slice(0, from)];
   }
 

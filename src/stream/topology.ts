@@ -30,7 +30,7 @@ export type Topology = {
   bucketAgeMs: number;
 };
 
-/** One per partition and priority. Nobody else's fits in: the consumers of a work queue may not overlap. */
+/** One per partition and priority. */
 export const CONSUMERS = ALL_PARTITIONS.length * PRIORITIES.length;
 
 /** The stream exists with settings that cannot be changed; the message says which, and what to do. */
@@ -143,7 +143,7 @@ function consumerConfig(partition: Partition, priority: Priority): Partial<Consu
   };
 }
 
-/** Consumers hold the retry state while the server runs: they are added and updated, never deleted. */
+/** Consumers hold the retry state while the server runs: they are added and updated, and go only with their partition. */
 async function ensureConsumers(manager: JetStreamManager): Promise<void> {
   const present = new Map<string, ConsumerConfig>();
   for await (const info of manager.consumers.list(STREAM)) present.set(info.name, info.config);
@@ -165,9 +165,16 @@ async function ensureConsumers(manager: JetStreamManager): Promise<void> {
 async function removeFormerConsumers(manager: JetStreamManager, others: Iterable<ConsumerConfig>): Promise<void> {
   for (const { name, filter_subject, metadata } of others) {
     if (name === undefined || filter_subject === undefined || metadata?.["service"] !== "fairpost") continue;
-    await manager.consumers.delete(STREAM, name);
+    // Messages first: without the consumer nobody would look for them again.
     await manager.streams.purge(STREAM, { filter: filter_subject });
+    await manager.consumers.delete(STREAM, name).catch(unlessMissing);
   }
+}
+
+/** Somebody else was faster. */
+function unlessMissing(error: unknown): boolean {
+  if (error instanceof JetStreamApiError && error.status === 404) return false;
+  throw error;
 }
 
 async function ensureBucket(connection: NatsConnection, replicas: number): Promise<StreamInfo> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { replayDelivery } from "../../src/db/deliveries.ts";
 import { checkDeliveries, noteSequences, recordResults, type ResultRow } from "../../src/db/results.ts";
 import type { Place } from "../../src/domain/turn-result.ts";
 import { listOverdueInStream, noteStream, returnMissing, returnOlderEpochs } from "../../src/db/stream-state.ts";
@@ -58,6 +59,16 @@ describe("a result", () => {
     const agoMs = Date.now() - (row["completed_at"] as Date).getTime();
     expect(agoMs).toBeGreaterThan(50_000);
     expect(await attemptsOf(id)).toMatchObject([{ id: second.attempt?.id, status_code: 201 }]);
+  });
+
+  test("that delivers, written again after a replay, is kept once", async () => {
+    const id = await deliver();
+    const delivered = result(id, { kind: "completed", status: "delivered" }, { error: null });
+    await recordResults(rows.sql, [delivered]);
+    await replayDelivery(rows.db, webhook.userId, id);
+    await recordResults(rows.sql, [delivered]);
+    expect(await rows.one(id)).toMatchObject({ status: "pending", generation: 1, delivering_id: null });
+    expect(await attemptsOf(id)).toMatchObject([{ id: delivered.attempt?.id }]);
   });
 
   test("that stays in the stream notes its own message, and one that goes back raises the generation", async () => {

@@ -3,8 +3,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { is } from "drizzle-orm";
 import { getTableConfig, PgTable } from "drizzle-orm/pg-core";
+import { replayDelivery } from "../../src/db/deliveries.ts";
 import { migrateDatabase } from "../../src/db/migrate.ts";
 import * as schema from "../../src/db/schema.ts";
+import type { DeliveryId } from "../../src/domain/ids.ts";
 import { listDue } from "../../src/db/waiting.ts";
 import { type Rows, startRows } from "./rows.ts";
 
@@ -73,17 +75,22 @@ test("migrations may run twice, and by two at once", async () => {
 test("a release with sixteen partitions is brought to eight: its rows in the stream return to the table", async () => {
   const webhook = await rows.webhook(await rows.user());
   const ids = await rows.deliver(webhook, 2);
+  const [delivered] = (await rows.deliver(webhook)) as [DeliveryId];
+  await rows.sql`UPDATE deliveries SET status = 'delivered' WHERE id = ${delivered}`;
+  await rows.sql`ALTER TABLE webhooks DROP CONSTRAINT webhooks_partition_check`;
   await rows.sql`UPDATE deliveries SET stream_seq = 7, stream_epoch = 1 WHERE id = ${ids[0] ?? ""}`;
   for (const table of ["webhooks", "endpoints", "deliveries"]) {
     await rows.sql`UPDATE ${rows.sql(table)} SET partition = partition + 8`;
   }
-  await rows.sql.file("drizzle/0004_eight_partitions.sql");
+  await rows.sql.begin((tx) => tx.file("drizzle/0004_eight_partitions.sql"));
   const lane = { webhookId: webhook.id, priority: "high", room: 64 } as const;
   const due = await listDue(rows.sql, webhook.partition, [lane], 1_000_000);
   expect(due.map(({ id, partition, generation }) => ({ id, partition, generation }))).toEqual(
     ids.map((id) => ({ id, partition: webhook.partition, generation: 1 })),
   );
-  for (const table of ["webhooks", "endpoints"]) {
+  const replayed = await replayDelivery(rows.db, webhook.userId, delivered);
+  expect(replayed.partition).toBe(webhook.partition);
+  for (const table of ["webhooks", "endpoints", "deliveries"]) {
     const found = await rows.sql`SELECT DISTINCT partition FROM ${rows.sql(table)}`;
     expect(found.map((row) => row["partition"])).toEqual([webhook.partition]);
   }

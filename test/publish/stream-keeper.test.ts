@@ -72,7 +72,7 @@ test("whichever of its questions is not answered, it asks again, and whoever lis
     hasLost = lossy.hasLost();
     const troubles = said.filter(({ name }) => name === "stream.unavailable");
     if (hasLost) expect(troubles).toMatchObject([{ fields: { error: "timeout", setting: "NATS_URL" } }]);
-    // Some fifty consumers are made when there are none.
+    // Two dozen consumers are made when there are none.
     if (!hasLost) expect(n).toBeGreaterThan(5);
   }
 }, 20_000);
