@@ -8,8 +8,8 @@ ALTER TABLE deliveries ADD COLUMN delivering_id uuid, ADD COLUMN delivering_atte
 DROP FUNCTION record_results(uuid[], int[], text[], bigint[], bigint[], int[], int[], text[], uuid, uuid,
   uuid[], uuid[], int[], int[], int[], text[], text[], bigint[]);
 --> statement-breakpoint
--- Results of turns (`attempt_id` is null where there was no request). A delivery changes only if it is
--- still pending and of the result's generation; attempts are kept always, once each.
+-- Results of turns (`attempt_id` is null where there was no request). A delivery changes only if it is still pending and of
+-- the result's generation; attempts are kept always, once each.
 --
 -- Rows are locked in id order, by the update itself: the results are in that order, and so are rows that are found by the
 -- primary key, which is how they are found without the other scans; so whichever side a join goes along, it is in that

@@ -21,7 +21,7 @@ const DELIVERING = {
   latencyMs: sql<number>`${deliveries.deliveringLatencyMs}`.as("latency_ms"),
   error: sql<null>`NULL::text`.as("error"),
   responseBody: deliveries.deliveringResponseBody,
-  createdAt: sql<Date>`${deliveries.completedAt}`.mapWith(deliveries.completedAt).as("created_at"),
+  createdAt: sql<Date>`${deliveries.completedAt}`.as("created_at"),
 };
 
 /** Of a row that has no such attempt. */

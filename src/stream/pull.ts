@@ -34,8 +34,8 @@ export type PullOptions = {
 
 const EXPIRES_MS = 1_000;
 /**
- * Bytes of one request. Two requests of each of 24 consumers stay well below the 64 MiB that the server keeps for a client: past
- * those it cuts the connection. More than the largest message, and two kilobytes for each of a batch.
+ * Bytes of one request. Two requests of each of 24 consumers stay well below the 64 MiB that the server keeps for a
+ * client: past those it cuts the connection. More than the largest message, and two kilobytes for each of a batch.
  */
 const REQUEST_BYTES_MAX = 512 * 1024;
 /** No answer this long after a request ought to have expired: the request, or its answer, was lost. */
