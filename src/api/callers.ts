@@ -2,8 +2,9 @@
 // verified tokens, and users for at most a second. A change made by this process is seen at once, one by another process
 // within that second.
 
-import { findUser, type User } from "../db/users.ts";
+import { findUser, findUsers, type User } from "../db/users.ts";
 import type { UserId } from "../domain/ids.ts";
+import { Batcher } from "../lib/batcher.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import type { ApiDeps } from "./ports.ts";
 import { type Claims, type Jwt, readToken } from "./tokens.ts";
@@ -11,17 +12,32 @@ import { type Claims, type Jwt, readToken } from "./tokens.ts";
 const CLAIMS_REMEMBERED_MS = 60_000;
 const USERS_REMEMBERED_MS = 1_000;
 const ENTRIES_MAX = 20_000;
+/** Users are read anew together, in the second half of their second: one query for all who were there in so long. */
+const REFRESH_LINGER_MS = 200;
+const REFRESHED_AT_ONCE_MAX = 1_000;
 
 export class Callers {
   readonly #deps: Pick<ApiDeps, "db" | "clock">;
   readonly #claims: TtlCache<string, Claims>;
   readonly #users: TtlCache<UserId, Promise<User | undefined>>;
+  readonly #refreshes: Batcher<UserId, User | undefined>;
 
   constructor(deps: Pick<ApiDeps, "db" | "clock">) {
     this.#deps = deps;
     const { clock } = deps;
     this.#claims = new TtlCache({ clock, ttlMs: CLAIMS_REMEMBERED_MS, entriesMax: ENTRIES_MAX });
     this.#users = new TtlCache({ clock, ttlMs: USERS_REMEMBERED_MS, entriesMax: ENTRIES_MAX });
+    this.#refreshes = new Batcher({
+      clock,
+      lingerMs: REFRESH_LINGER_MS,
+      sizeMax: () => REFRESHED_AT_ONCE_MAX,
+      inFlightMax: 1,
+      waitingMax: ENTRIES_MAX,
+      run: async (ids) => {
+        const found = await findUsers(deps.db, ids);
+        return ids.map((id) => found.get(id));
+      },
+    });
   }
 
   /** Undefined for a token that is not ours, or has expired. */
@@ -52,7 +68,7 @@ export class Callers {
   }
 
   #refresh(id: UserId, known: Promise<User | undefined>): void {
-    findUser(this.#deps.db, id).then(
+    this.#refreshes.add(id).then(
       (user) => {
         // Changed meanwhile, or read anew: what was read may be from before that.
         if (this.#users.peek(id) === known) this.#users.set(id, Promise.resolve(user));

@@ -38,6 +38,17 @@ export async function findUser(db: Database, id: UserId): Promise<User | undefin
   return rows[0];
 }
 
+/** Those of them that are there. */
+export async function findUsers(db: Database, ids: UserId[]): Promise<Map<UserId, User>> {
+  const rows = await db.query(() =>
+    db.orm
+      .select()
+      .from(users)
+      .where(and(inArray(users.id, ids), isNull(users.deletedAt))),
+  );
+  return new Map(rows.map((user) => [user.id, user]));
+}
+
 export async function findUserByEmail(db: Database, email: string): Promise<User | undefined> {
   const hasEmail = and(sql`lower(${users.email}) = lower(${email})`, isNull(users.deletedAt));
   const rows = await db.query(() => db.orm.select().from(users).where(hasEmail));
