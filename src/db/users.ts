@@ -3,7 +3,7 @@
 import { and, asc, count, eq, inArray, isNull, sql } from "drizzle-orm";
 import { DomainError } from "../domain/error.ts";
 import { newId, type UserId, type WebhookId } from "../domain/ids.ts";
-import { type Database, isUniqueViolation } from "./database.ts";
+import { type Database, isUniqueViolation, type Orm } from "./database.ts";
 import { endpoints, users, webhooks } from "./schema.ts";
 
 export type User = typeof users.$inferSelect;
@@ -34,19 +34,33 @@ export async function insertUser(db: Database, user: NewUser): Promise<User> {
 }
 
 export async function findUser(db: Database, id: UserId): Promise<User | undefined> {
-  const rows = await db.query(() => db.orm.select().from(users).where(present(id)));
-  return rows[0];
+  return (await findUsers(db, [id])).get(id);
 }
 
 /** Those of them that are there. */
-export async function findUsers(db: Database, ids: UserId[]): Promise<Map<UserId, User>> {
-  const rows = await db.query(() =>
-    db.orm
-      .select()
-      .from(users)
-      .where(and(inArray(users.id, ids), isNull(users.deletedAt))),
-  );
+export async function findUsers(db: Database, ids: readonly UserId[]): Promise<Map<UserId, User>> {
+  const rows = await db.query(() => usersByIdOf(db.orm).execute({ ids }));
   return new Map(rows.map((user) => [user.id, user]));
+}
+
+/** Put together once: with every call it would be the API's hottest code, whose compilation takes half a second. */
+const usersByIds = new WeakMap<Orm, ReturnType<typeof prepareUsersById>>();
+
+function usersByIdOf(orm: Orm): ReturnType<typeof prepareUsersById> {
+  const known = usersByIds.get(orm);
+  if (known !== undefined) return known;
+  const prepared = prepareUsersById(orm);
+  usersByIds.set(orm, prepared);
+  return prepared;
+}
+
+function prepareUsersById(orm: Orm) {
+  const isNamed = sql`${users.id} = ANY(${sql.placeholder("ids")}::uuid[])`;
+  return orm
+    .select()
+    .from(users)
+    .where(and(isNamed, isNull(users.deletedAt)))
+    .prepare("users_by_id");
 }
 
 export async function findUserByEmail(db: Database, email: string): Promise<User | undefined> {
