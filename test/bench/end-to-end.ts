@@ -153,13 +153,18 @@ async function post(callers: readonly Caller[], how: { until: number; perSecond?
   }
   const startedAt = clock.monotonic();
   const running = new Set<Promise<void>>();
+  const failures: unknown[] = [];
   for (let due = 0; clock.monotonic() < how.until; due += 1) {
     const waitMs = startedAt + (due * 1_000) / how.perSecond - clock.monotonic();
     if (waitMs > 0) await sleep(clock, waitMs);
-    const posting = one().finally(() => running.delete(posting));
+    // Heard at once: a failure that nobody waits for yet would end the process, and leave the servers behind.
+    const posting = one()
+      .catch((error: unknown) => failures.push(error))
+      .then(() => void running.delete(posting));
     running.add(posting);
   }
   await Promise.all(running);
+  if (failures.length > 0) throw failures[0];
   return sent;
 }
 

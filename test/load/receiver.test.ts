@@ -75,7 +75,7 @@ test("healthy: notes the event, the webhook and the id", async () => {
 });
 
 test("slow: answers late, and only then counts as answered", async () => {
-  const answer = send({ kind: "answer", latencyMs: 80 });
+  const answer = send({ kind: "answer", latencyMs: 500 });
   await eventually(() => expect(flagsOf()).toEqual([ARRIVED]));
   expect(receiver.inFlight).toBe(1);
   expect((await answer).status).toBe(200);
