@@ -69,3 +69,16 @@ test("users are read anew together, while what is known of them is still believe
   expect(await made.userOf(other)).toBeUndefined();
   expect(queries).toHaveLength(3);
 });
+
+test("a change by another process is seen within a second, also when the user is not read anew in time", async () => {
+  const { clock, queries, made } = callers();
+  const first = made.userOf(ours);
+  await queries[0]?.("old@example.com");
+  expect(await first).toMatchObject({ email: "old@example.com" });
+  clock.advance(999);
+  expect(await made.userOf(ours)).toMatchObject({ email: "old@example.com" });
+  clock.advance(1);
+  const after = made.userOf(ours);
+  await queries[1]?.("new@example.com");
+  expect(await after).toMatchObject({ email: "new@example.com" });
+});
