@@ -17,6 +17,7 @@ const LINE_BYTES_MAX = 4 * 1024;
 type State = "head" | "body" | "complete" | "cut" | "broken";
 
 export class AnswerReader {
+  readonly #parse: typeof parseHead;
   #state: State = "head";
   #fault: string | null = null;
   #head: AnswerHead | undefined;
@@ -31,6 +32,11 @@ export class AnswerReader {
   #keptBytes = 0;
   #seenBytes = 0;
   #hasExcess = false;
+
+  /** `parse`: one that may remember the connection's last head. */
+  constructor(parse = parseHead) {
+    this.#parse = parse;
+  }
 
   get state(): State {
     return this.#state;
@@ -105,7 +111,7 @@ export class AnswerReader {
       const next = end.index + end[0].length;
       this.#headBytes += next - Math.max(begin, before);
       if (this.#headBytes > HEAD_BYTES_MAX) return this.#refuse(TOO_LARGE);
-      const head = parseHead(text.slice(begin, end.index));
+      const head = this.#parse(text.slice(begin, end.index));
       // Nobody asked for another protocol.
       if (head === undefined || head.statusCode === 101) return this.#refuse(NO_HTTP);
       if (head.statusCode >= 200) {

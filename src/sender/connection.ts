@@ -7,6 +7,7 @@
 
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls, createSecureContext, type SecureContext } from "node:tls";
+import { createHeadParser } from "./answer-head.ts";
 import { AnswerReader } from "./answer-reader.ts";
 
 /** Where to connect to. */
@@ -36,6 +37,7 @@ export class Connection {
   #writtenBytes = 0;
   #state: "opening" | "idle" | "busy" | "closed" = "opening";
   #error: Error | null = null;
+  readonly #parseHead = createHeadParser();
   #reader: AnswerReader | undefined;
   #done: ((exchanged: Exchanged) => void) | undefined;
   #opened: ((error: Error | null) => void) | undefined;
@@ -70,7 +72,7 @@ export class Connection {
   exchange(message: string): Promise<Exchanged> {
     if (this.#state !== "idle") throw new Error(`a connection that is ${this.#state} takes no request`);
     this.#state = "busy";
-    this.#reader = new AnswerReader();
+    this.#reader = new AnswerReader(this.#parseHead);
     if (this.#isTls) this.#writtenBytes += Buffer.byteLength(message);
     return new Promise((resolve) => {
       this.#done = resolve;

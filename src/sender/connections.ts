@@ -47,14 +47,15 @@ export class Connections {
     if (connection.isClosed) return;
     const keptMs = keptAliveS === null ? KEPT_MS : Math.min(keptAliveS * 1_000 - MARGIN_MS, KEPT_MS_MAX);
     if (keptMs <= 0) return connection.close();
-    connection.usableUntil = this.#clock.monotonic() + keptMs;
+    const now = this.#clock.monotonic();
+    connection.usableUntil = now + keptMs;
     const same = this.#byKey.get(connection.key);
     if (same === undefined) this.#byKey.set(connection.key, [connection]);
     else same.push(connection);
     this.#all.add(connection);
     connection.keep(() => this.#forget(connection));
     if (this.#all.size > this.#keptMax) for (const oldest of this.#all) return oldest.close();
-    this.#sweep();
+    this.#sweep(now);
   }
 
   #forget(connection: Connection): void {
@@ -66,8 +67,7 @@ export class Connections {
   }
 
   /** Without a timer of its own: where nothing is sent, receivers end what they wait on. */
-  #sweep(): void {
-    const now = this.#clock.monotonic();
+  #sweep(now: number): void {
     if (now - this.#sweptAt < SWEEP_INTERVAL_MS) return;
     this.#sweptAt = now;
     for (const connection of this.#all) if (connection.usableUntil <= now) connection.close();

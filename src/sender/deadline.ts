@@ -12,6 +12,7 @@ const ENDING_PART = 1 / 32;
 /** Those of one sender. */
 export class Deadlines {
   readonly #clock: Clock;
+  readonly #lines = new Map<number, Line>();
   readonly #passed: Deadline[] = [];
   #isSoon = false;
 
@@ -20,11 +21,15 @@ export class Deadlines {
   }
 
   after(timeoutMs: number): Deadline {
-    const deadline: Deadline = new Deadline(this.#clock, timeoutMs, () => {
-      this.#passed.push(deadline);
-      this.#endSoon();
-    });
-    return deadline;
+    let line = this.#lines.get(timeoutMs);
+    if (line === undefined) {
+      line = new Line(this.#clock, (deadline) => {
+        this.#passed.push(deadline);
+        this.#endSoon();
+      });
+      this.#lines.set(timeoutMs, line);
+    }
+    return new Deadline(this.#clock, timeoutMs, line);
   }
 
   #endSoon(): void {
@@ -39,32 +44,73 @@ export class Deadlines {
   }
 }
 
+/** Deadlines of one length pass in the order in which they began: one timer is enough for all of them. */
+class Line {
+  readonly #clock: Clock;
+  readonly #onPassed: (deadline: Deadline) => void;
+  readonly #begun = new Set<Deadline>();
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock, onPassed: (deadline: Deadline) => void) {
+    this.#clock = clock;
+    this.#onPassed = onPassed;
+  }
+
+  add(deadline: Deadline): void {
+    this.#begun.add(deadline);
+    if (this.#timer === undefined) this.#await(deadline);
+  }
+
+  delete(deadline: Deadline): void {
+    this.#begun.delete(deadline);
+    if (this.#begun.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+  }
+
+  #await(next: Deadline): void {
+    this.#timer = this.#clock.after(next.leftMs, () => {
+      this.#timer = undefined;
+      this.#pass();
+    });
+  }
+
+  #pass(): void {
+    for (const deadline of this.#begun) {
+      if (!deadline.hasPassed) return this.#await(deadline);
+      this.#begun.delete(deadline);
+      this.#onPassed(deadline);
+    }
+  }
+}
+
 export class Deadline {
   readonly timeoutMs: number;
+  /** By the monotonic clock. */
+  readonly startedAt: number;
   readonly #clock: Clock;
-  readonly #endsAt: number;
-  readonly #timer: Timer;
-  #hasFired = false;
+  readonly #line: Line;
   #run: (() => void) | undefined;
 
-  /** `onFired`: its time is over, and `pass` is to be called before long. */
-  constructor(clock: Clock, timeoutMs: number, onFired: () => void) {
+  constructor(clock: Clock, timeoutMs: number, line: Line) {
     this.timeoutMs = timeoutMs;
+    this.startedAt = clock.monotonic();
     this.#clock = clock;
-    this.#endsAt = clock.monotonic() + timeoutMs;
-    this.#timer = clock.after(timeoutMs, () => {
-      this.#hasFired = true;
-      onFired();
-    });
+    this.#line = line;
+    line.add(this);
+  }
+
+  get leftMs(): number {
+    return Math.max(0, this.startedAt + this.timeoutMs - this.#clock.monotonic());
+  }
+
+  /** By the clock, not by a timer: a process that was frozen sees what has arrived before it sees its timers. */
+  get hasPassed(): boolean {
+    return this.leftMs === 0;
   }
 
   pass(): void {
     this.#run?.();
-  }
-
-  /** By the clock too: a process that was frozen sees what has arrived before it sees its timers. */
-  get hasPassed(): boolean {
-    return this.#hasFired || this.#clock.monotonic() >= this.#endsAt;
   }
 
   /** What is to happen when the time runs out, in place of what was said before. */
@@ -75,7 +121,7 @@ export class Deadline {
   /** The attempt is over: nothing will happen any more. */
   end(): void {
     this.#run = undefined;
-    this.#timer.cancel();
+    this.#line.delete(this);
   }
 
   /** `work`, or undefined when the time runs out first. */

@@ -122,11 +122,10 @@ export function createSender({ clock, version, egressAllow, lookup }: SenderOpti
 
   return {
     async send(request) {
-      const startedAt = clock.monotonic();
       const deadline = deadlines.after(request.timeoutMs);
       const ending = await attempt(request, deadline);
       deadline.end();
-      const latencyMs = Math.round(clock.monotonic() - startedAt);
+      const latencyMs = Math.round(clock.monotonic() - deadline.startedAt);
       if (ending.kind === "withheld") return undefined;
       if (ending.kind === "answered") return outcomeOfAnswer(ending.answer, latencyMs);
       return { kind: "failed", ...ending.failure, answer: ending.answer, latencyMs };

@@ -3,6 +3,7 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import fc from "fast-check";
 import { RESPONSE_KEPT_BYTES_MAX, RESPONSE_READ_BYTES_MAX } from "../../src/domain/limits.ts";
+import { createHeadParser, parseHead } from "../../src/sender/answer-head.ts";
 import { AnswerReader } from "../../src/sender/answer-reader.ts";
 
 /** Fed in pieces of these lengths over and over; then the receiver ends the connection in order, unless it is over. */
@@ -188,5 +189,16 @@ test("whatever comes, in whatever pieces, is read the same way and never throws"
       expect(read(text, pieces)).toMatchObject({ state, status, body });
     }),
     { numRuns: 1_000 },
+  );
+});
+
+test("what a connection remembers of its last head is that head and no other", () => {
+  const heads = ["HTTP/1.1 200 OK", "HTTP/1.1 410 Gone", `HTTP/1.1 200 OK\r\nx: ${"y".repeat(2_000)}`, "no HTTP", ""];
+  const oneOfThem = fc.constantFrom(...heads);
+  fc.assert(
+    fc.property(fc.array(oneOfThem), (texts) => {
+      const parse = createHeadParser();
+      for (const text of texts) expect(parse(text)).toEqual(parseHead(text));
+    }),
   );
 });

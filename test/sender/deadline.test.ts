@@ -6,14 +6,32 @@ import { Deadlines } from "../../src/sender/deadline.ts";
 function turning() {
   const time = new ManualClock();
   const waiting: (() => void)[] = [];
+  let timers = 0;
   const clock: Clock = {
     now: () => time.now(),
     monotonic: () => time.monotonic(),
-    after: (delayMs, run) => time.after(delayMs, run),
+    after(delayMs, run) {
+      let isPending = true;
+      timers += 1;
+      const over = (): void => {
+        if (isPending) timers -= 1;
+        isPending = false;
+      };
+      const timer = time.after(delayMs, () => {
+        over();
+        run();
+      });
+      return {
+        cancel() {
+          over();
+          timer.cancel();
+        },
+      };
+    },
     soon: (run) => void waiting.push(run),
   };
   const turn = (): number => waiting.splice(0).map((run) => run()).length;
-  return { time, turn, deadlines: new Deadlines(clock) };
+  return { time, turn, timers: () => timers, deadlines: new Deadlines(clock) };
 }
 
 function passed(count: number) {
@@ -52,4 +70,42 @@ test("an attempt that is over when its turn comes is left alone", () => {
   all[1]?.end();
   while (turn() > 0);
   expect(ended).toEqual([0]);
+});
+
+test("each passes when its own time is over, whatever began or ended beside it", () => {
+  const { time, turn, deadlines } = turning();
+  const ended: string[] = [];
+  const begin = (name: string, timeoutMs: number) => {
+    const deadline = deadlines.after(timeoutMs);
+    deadline.whenPassed(() => ended.push(`${name} at ${time.monotonic() - start}`));
+    return deadline;
+  };
+  const start = time.monotonic();
+  const over = begin("over", 1_000);
+  time.advance(100);
+  begin("second", 1_000);
+  begin("short", 300);
+  time.advance(100);
+  begin("third", 1_000);
+  over.end();
+  for (let ms = 200; ms < 2_000; ms += 100) {
+    time.advance(100);
+    while (turn() > 0);
+  }
+  expect(ended).toEqual(["short at 400", "second at 1100", "third at 1200"]);
+});
+
+test("when none is under way there is no timer, and the next one passes in time", () => {
+  const { time, turn, timers, deadlines } = turning();
+  deadlines.after(1_000).end();
+  expect(timers()).toBe(0);
+  time.advance(600);
+  const later = deadlines.after(1_000);
+  const beside = deadlines.after(1_000);
+  expect(timers()).toBe(1);
+  time.advance(999);
+  expect(later.hasPassed).toBe(false);
+  time.advance(1);
+  expect([later.hasPassed, beside.hasPassed, timers()]).toEqual([true, true, 0]);
+  expect(turn()).toBe(1);
 });
