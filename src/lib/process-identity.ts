@@ -27,6 +27,8 @@ export function ownIdentity(): ProcessIdentity | undefined {
 export function hasSurelyEnded(other: ProcessIdentity | undefined, self: ProcessIdentity | undefined): boolean {
   if (other === undefined || self === undefined) return false;
   if (other.bootId !== self.bootId || other.pidNamespace !== self.pidNamespace) return false;
+  // Whoever asks is there. It asks of itself twice a second, once for each of its leases.
+  if (other.pid === self.pid && other.startTicks === self.startTicks) return false;
   const stat = statOf(other.pid);
   if (stat === undefined) return !existsProcess(other.pid);
   return stat.state === "Z" || stat.state === "X" || stat.startTicks !== other.startTicks;
