@@ -24,6 +24,24 @@ describe("retryAfterMs", () => {
     );
   });
 
+  test.each(["UTC", "America/New_York"])("reads the two older forms of a date, in GMT wherever this is: %s", (zone) => {
+    const script = `import { retryAfterMs } from ${JSON.stringify(`${import.meta.dirname}/../../src/domain/retry-after.ts`)};
+      const then = Date.UTC(1994, 10, 6, 8, 48, 37);
+      console.log(JSON.stringify([
+        retryAfterMs("Sun, 06 Nov 1994 08:49:37 GMT", then),
+        retryAfterMs("Sunday, 06-Nov-94 08:49:37 GMT", then),
+        retryAfterMs("Sun Nov  6 08:49:37 1994", then),
+      ]));`;
+    const { stdout } = Bun.spawnSync([process.execPath, "-e", script], { env: { ...process.env, TZ: zone } });
+    expect(JSON.parse(stdout.toString())).toEqual([60_000, 60_000, 60_000]);
+  });
+
+  test("two digits of a year are of this century, unless that is more than 50 years ahead", () => {
+    expect(retryAfterMs("Sunday, 17-May-26 12:00:05 GMT", NOW)).toBe(5_000);
+    expect(retryAfterMs("Sunday, 17-May-76 12:00:05 GMT", NOW)).toBe(RETRY_AFTER_MAX_MS);
+    expect(retryAfterMs("Sunday, 17-May-77 12:00:05 GMT", NOW)).toBe(0);
+  });
+
   test.each([null, "", "soon", "-5", "1.5", "1e3", "2026-05-17", "Someday, 99 Foo 2026", "0x10"])(
     "does not believe %p",
     (header) => {
