@@ -1,5 +1,6 @@
 // One way to leave for every command: SIGTERM, SIGINT and SIGHUP are the same (but for nohup), and so is a launcher that
-// is gone. Under npx one Ctrl-C arrives as two signals, so only a second one a while later means impatience.
+// is gone. Under npx one Ctrl-C arrives as two signals, so only a second one a while later means impatience. Who leaves
+// because its launcher is gone has not been asked yet: the next start asks it once, and is not impatient.
 
 import type { Clock } from "../lib/clock.ts";
 import { findLaunchers, watchLaunchers } from "./launcher.ts";
@@ -23,11 +24,21 @@ export function watchExitSignals({ clock, onExit, onImpatience }: ExitSignals): 
       onExit();
     } else if (clock.monotonic() - firstAt >= IMPATIENT_AFTER_MS) onImpatience();
   };
+  let isUnasked = false;
+  const launcherGone = (): void => {
+    isUnasked = firstAt === undefined;
+    leave();
+  };
+  const asked = (): void => {
+    if (isUnasked) firstAt = clock.monotonic();
+    else leave();
+    isUnasked = false;
+  };
   const launchers = findLaunchers();
-  process.on("SIGTERM", leave);
-  process.on("SIGINT", leave);
-  process.on("SIGHUP", isNohup() ? () => {} : leave);
+  process.on("SIGTERM", asked);
+  process.on("SIGINT", asked);
+  process.on("SIGHUP", isNohup() ? () => {} : asked);
   // Under a supervisor its end closes the channel to us; otherwise whoever launched us counts.
-  if (process.connected) process.on("disconnect", leave);
-  else watchLaunchers(launchers, leave);
+  if (process.connected) process.on("disconnect", launcherGone);
+  else watchLaunchers(launchers, launcherGone);
 }
