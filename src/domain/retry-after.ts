@@ -12,7 +12,8 @@ export function retryAfterMs(header: string | null, nowMs: number): number | nul
   return Math.min(Math.max(0, instant - nowMs), RETRY_AFTER_MAX_MS);
 }
 
-const PRESENT = /^[A-Za-z]{3}, /;
+/** Sun, 06 Nov 1994 08:49:37 GMT, and what a date that was turned into text without care looks like. */
+const PRESENT = /^[A-Za-z]{3},? /;
 /** Sunday, 06-Nov-94 08:49:37 GMT */
 const RFC_850 = /^[A-Za-z]{6,9}, (\d\d)-([A-Za-z]{3})-(\d\d) (\d\d:\d\d:\d\d GMT)$/;
 /** Sun Nov  6 08:49:37 1994, in GMT without saying so. */
@@ -20,8 +21,8 @@ const ASCTIME = /^[A-Za-z]{3} [A-Za-z]{3} [ \d]\d \d\d:\d\d:\d\d \d{4}$/;
 
 /** Of the three forms of section 5.6.7 the one that is still sent; "" for what is none of them. */
 function presentForm(text: string, nowMs: number): string {
-  if (PRESENT.test(text)) return text;
   if (ASCTIME.test(text)) return `${text} GMT`;
+  if (PRESENT.test(text)) return text;
   const [, day, month, shortYear, time] = RFC_850.exec(text) ?? [];
   if (shortYear === undefined) return "";
   // More than 50 years ahead is the last century.

@@ -36,6 +36,10 @@ describe("retryAfterMs", () => {
     expect(JSON.parse(stdout.toString())).toEqual([60_000, 60_000, 60_000]);
   });
 
+  test("reads a date that says its zone in another way", () => {
+    expect(retryAfterMs("Sun May 17 2026 12:00:05 GMT+0000 (UTC)", NOW)).toBe(5_000);
+  });
+
   test("two digits of a year are of this century, unless that is more than 50 years ahead", () => {
     expect(retryAfterMs("Sunday, 17-May-26 12:00:05 GMT", NOW)).toBe(5_000);
     expect(retryAfterMs("Sunday, 17-May-76 12:00:05 GMT", NOW)).toBe(RETRY_AFTER_MAX_MS);
