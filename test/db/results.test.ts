@@ -71,6 +71,29 @@ describe("a result", () => {
     expect(await attemptsOf(id)).toMatchObject([{ id: delivered.attempt?.id }]);
   });
 
+  test("of a delivery that was cancelled meanwhile counts, once: a retry goes on with the next number", async () => {
+    const [id, other] = [await deliver(), await deliver()];
+    await rows.sql`UPDATE deliveries SET status = 'cancelled', completed_at = now(), last_error = 'off' WHERE id = ${id}`;
+    const late = result(id, { kind: "stream", seq: 9, epoch: 2, delayMs: 60_000 });
+    const batch = [late, result(other, { kind: "completed", status: "delivered" }, { error: null })];
+    for (const again of [batch, batch]) await recordResults(rows.sql, again);
+    const cancelled = { status: "cancelled", attempt_count: 1, generation: 0, last_error: "off", stream_seq: null };
+    expect(await rows.one(id)).toMatchObject(cancelled);
+    expect(await rows.one(other)).toMatchObject({ status: "delivered", attempt_count: 1 });
+    expect(await attemptsOf(id)).toMatchObject([{ id: late.attempt?.id, attempt: 1 }]);
+    await replayDelivery(rows.db, webhook.userId, id);
+    expect(await rows.one(id)).toMatchObject({ status: "pending", attempt_count: 1, schedule_base: 1 });
+    await recordResults(rows.sql, [late]);
+    expect(await rows.one(id)).toMatchObject({ status: "pending", attempt_count: 1, generation: 1 });
+  });
+
+  test("without a request leaves the count of an ended delivery alone", async () => {
+    const id = await deliver();
+    await rows.sql`UPDATE deliveries SET status = 'failed', completed_at = now(), attempt_count = 4 WHERE id = ${id}`;
+    await recordResults(rows.sql, [result(id, { kind: "completed", status: "cancelled" }, { attempt: null })]);
+    expect(await rows.one(id)).toMatchObject({ status: "failed", attempt_count: 4 });
+  });
+
   test("that stays in the stream notes its own message, and one that goes back raises the generation", async () => {
     const id = await deliver();
     await recordResults(rows.sql, [result(id, { kind: "stream", seq: 9, epoch: 2, delayMs: 60_000 })]);
