@@ -83,7 +83,8 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
     .get(
       "",
       async ({ caller, query }) => {
-        const { data, count } = await listSubscribers(db, caller.id, query, pageOf(query));
+        const { data, count, isCut } = await listSubscribers(db, caller.id, query, pageOf(query));
+        if (isCut) throw invalid("query.limit", `Too many of this size for one answer: ask for up to ${data.length}`);
         return { data: data.map(subscriberView), count };
       },
       {
@@ -97,6 +98,8 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
           id: "list_subscribers",
           tag: "subscribers",
           summary: "List subscribers",
+          description:
+            "Where they are too large together for one answer, it is 422 and says which `limit` goes through.",
           answer: { status: 200, description: "Subscribers, newest first", schema: pageOfModel("Subscriber") },
           takes: "parameters",
         }),
@@ -128,7 +131,8 @@ export function subscriberRoutes(deps: ApiDeps, auth: Auth) {
           tag: "subscribers",
           summary: "Change a subscriber",
           description:
-            "Publishes `subscriber.updated`, and `.unsubscribed`, `.tag_added` and `.tag_removed` where that happened.",
+            "Publishes `subscriber.updated`, and `.unsubscribed`, `.tag_added` and `.tag_removed` where that happened. " +
+            "Where so many tags change that their events are too many at once, the answer (422) says how many may.",
           answer: subscriber,
           errors: ["not_found", "conflict"],
           takes: "body",

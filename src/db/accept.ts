@@ -182,3 +182,10 @@ export async function sizeUpAccount(
       LIMIT ${webhooksMax + 1}) w) AS webhooks`;
   return { subscribers: Number(row?.["subscribers"]), webhooks: Number(row?.["webhooks"]) };
 }
+
+/** Active webhooks of `userId` that want an event of which these are the patterns. */
+export async function countMatchingWebhooks(sql: Sql, userId: UserId, patterns: readonly string[]): Promise<number> {
+  const [row] = await sql`SELECT count(*)::int AS count FROM webhooks
+    WHERE user_id = ${userId} AND deleted_at IS NULL AND is_active AND events && ${[...patterns]}::text[]`;
+  return Number(row?.["count"]);
+}

@@ -7,6 +7,7 @@ import {
   type AcceptedSubscribers,
   acceptEvents,
   acceptSubscribers,
+  countMatchingWebhooks,
   type EventRow,
   type SubscriberRow,
 } from "../db/accept.ts";
@@ -27,7 +28,7 @@ import type { Accounts } from "./accounts.ts";
 import type { Announcer } from "./announce.ts";
 import { Entrance, GROUP_MAX, GROUPS_IN_FLIGHT_MAX } from "./entrance.ts";
 import type { GiveWay } from "./give-way.ts";
-import { changesOf, subscriberData } from "./subscriber-events.ts";
+import { CHANGE_EVENTS_UNCOUNTED, changesOf, refuseTooManyTags, subscriberData } from "./subscriber-events.ts";
 
 export type AcceptEventsOptions = {
   database: Database;
@@ -91,6 +92,10 @@ export class AcceptEvents implements Acceptance, Service {
       const events = changesOf(changed.before, changed.after).map(({ type, data }) =>
         eventRow({ userId, type, data, priority }),
       );
+      if (events.length > CHANGE_EVENTS_UNCOUNTED) {
+        const patterns = [...new Set(events.flatMap((event) => event.patterns))];
+        refuseTooManyTags(events, await countMatchingWebhooks(sql, userId, patterns));
+      }
       return { events, result: changed.after };
     });
   }

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Account, type ApiServer, startApi } from "./api-server.ts";
 
 let api: ApiServer;
@@ -67,6 +67,23 @@ test("lists are filtered, and count all that match", async () => {
   expect(await list("skip=3")).toEqual([3, []]);
 });
 
+test("a page of very large ones is refused with the limit that goes through; nobody is left out unsaid", async () => {
+  const grace = await api.account();
+  await api.db.sql`INSERT INTO subscribers (id, user_id, email, tags, custom_fields, status)
+    SELECT gen_random_uuid(), ${grace.id}, n || '@example.com', '{}', json_build_object('a', repeat('x', 256 * 1024 - 100)), 'active'
+    FROM generate_series(1, 150) n`;
+  const refused = await grace.call("GET", "/subscribers?limit=1000");
+  expect([refused.status, refused.json.errors[0].path]).toEqual([422, "query.limit"]);
+  const limit = Number(/up to (\d+)$/.exec(refused.json.detail)?.[1]);
+  expect(limit).toBeGreaterThanOrEqual(100);
+  const emails = new Set<string>();
+  for (let skip = 0; skip < 150; skip += limit) {
+    const { json } = await grace.call("GET", `/subscribers?limit=${limit}&skip=${skip}`);
+    for (const { email } of json.data) emails.add(email);
+  }
+  expect(emails.size).toBe(150);
+});
+
 test.each([
   ["GET", "?status=gone", undefined, "query.status"],
   ["GET", "?limit=0", undefined, "query.limit"],
@@ -107,4 +124,42 @@ test("a PATCH publishes what changed, and nothing for nothing", async () => {
     "subscriber.unsubscribed",
     "subscriber.updated",
   ]);
+});
+
+describe("a change of so many tags that its events would take seconds to write", () => {
+  const tags = (from: number, count: number) => Array.from({ length: count }, (_, index) => `tag ${from + index}`);
+  const add = async (grace: Account, custom_fields: object): Promise<string> =>
+    (await grace.call("POST", "/subscribers", { email: "t@example.com", tags: tags(0, 100), custom_fields })).json.id;
+  const refusedWith = async (grace: Account, id: string): Promise<number> => {
+    const refused = await grace.call("PATCH", `/subscribers/${id}`, { tags: tags(100, 100), first_name: "Ada" });
+    expect([refused.status, refused.json.errors[0].path]).toEqual([422, "body.tags"]);
+    expect((await grace.call("GET", `/subscribers/${id}`)).json).toMatchObject({
+      tags: tags(0, 100),
+      first_name: null,
+    });
+    return Number(/up to (\d+) tags/.exec(refused.json.detail)?.[1]);
+  };
+  const unsubscribed = { status: "unsubscribed" };
+
+  test("for many webhooks is refused, with the number that goes through", async () => {
+    const grace = await api.account();
+    const urls = Array.from({ length: 100 }, (_, index) => `http://127.0.0.1:9/${index}`);
+    const events = ["subscriber.tag_added"];
+    await Promise.all(urls.map((url) => grace.call("POST", "/webhooks", { url, events })));
+    const id = await add(grace, {});
+    const most = await refusedWith(grace, id);
+    expect(most).toBe(98);
+    const change = { tags: tags(most / 2, 100), ...unsubscribed };
+    expect((await grace.call("PATCH", `/subscribers/${id}`, change)).status).toBe(200);
+    const { data } = (await grace.call("GET", "/events?limit=1000")).json;
+    expect(data).toHaveLength(1 + 2 + most);
+  });
+
+  test("with large custom fields is refused too; a few of those are not", async () => {
+    const grace = await api.account();
+    const id = await add(grace, { large: "x".repeat(256 * 1024 - 100) });
+    const most = await refusedWith(grace, id);
+    expect(most).toBeGreaterThan(20);
+    expect((await grace.call("PATCH", `/subscribers/${id}`, { tags: tags(most, 100 - most) })).status).toBe(200);
+  });
 });
