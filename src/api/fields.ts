@@ -31,8 +31,19 @@ export function oneOf<const Values extends readonly string[]>(values: Values, de
   );
 }
 
+/** One character, as OpenAPI counts lengths: one code point, which may be two units of a JavaScript string. */
+const CHARACTER = "(?:[\\ud800-\\udbff][\\udc00-\\udfff]|[^\\ud800-\\udfff])";
+
+export function text(lengthMin: number, lengthMax: number) {
+  return Type.String({
+    pattern: `^${CHARACTER}{${lengthMin},${lengthMax}}$`,
+    "x-message": `${lengthMin} to ${lengthMax} characters`,
+    "x-docs": { type: "string", ...(lengthMin > 0 ? { minLength: lengthMin } : {}), maxLength: lengthMax },
+  });
+}
+
 export function textOrNull(lengthMax: number) {
-  return Type.Union([Type.String({ maxLength: lengthMax }), Type.Null()], {
+  return Type.Union([text(0, lengthMax), Type.Null()], {
     "x-message": `A string of up to ${lengthMax} characters, or null`,
   });
 }
@@ -62,13 +73,14 @@ export const eventType = (description: string) =>
     "x-message": "Not an event type: lower-case words joined by dots, such as order.paid",
   });
 
+const QUERY_TEXT_LENGTH_MAX = 200;
+
 /** Text in a query: percent-encoding can bring in a NUL, which Postgres refuses. */
 export const queryText = (description: string) =>
   Type.String({
-    maxLength: 200,
-    pattern: "^[^\\u0000]*$",
-    description,
-    "x-message": "Up to 200 characters, no U+0000",
+    pattern: `^(?![\\s\\S]*\\u0000)${CHARACTER}{0,${QUERY_TEXT_LENGTH_MAX}}$`,
+    "x-message": `Up to ${QUERY_TEXT_LENGTH_MAX} characters, no U+0000`,
+    "x-docs": { type: "string", maxLength: QUERY_TEXT_LENGTH_MAX, description },
   });
 
 export const queryFlag = (description: string) =>

@@ -18,7 +18,7 @@ import type { CreatedSubscriber } from "../publish/acceptance.ts";
 import { unreachable } from "../lib/unreachable.ts";
 import type { Auth } from "./auth.ts";
 import { jsonBody, rawMember } from "./body.ts";
-import { email, fields, idOf, idParams, textOrNull, oneOf, queryText, uuid } from "./fields.ts";
+import { email, fields, idOf, idParams, text, textOrNull, oneOf, queryText, uuid } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
@@ -31,7 +31,7 @@ const members = {
   email: email(),
   first_name: Type.Optional(name()),
   last_name: Type.Optional(name()),
-  tags: Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength: 100 }), { maxItems: TAGS_MAX })),
+  tags: Type.Optional(Type.Array(text(1, 100), { maxItems: TAGS_MAX })),
   custom_fields: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: "Any JSON object." })),
   status: Type.Optional(oneOf(SUBSCRIBER_STATUSES)),
 };

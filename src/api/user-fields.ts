@@ -2,14 +2,9 @@
 
 import { Type } from "@sinclair/typebox";
 import { PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN } from "../domain/limits.ts";
-import { email, fields, textOrNull } from "./fields.ts";
+import { email, fields, text, textOrNull } from "./fields.ts";
 
-const password = () =>
-  Type.String({
-    minLength: PASSWORD_LENGTH_MIN,
-    maxLength: PASSWORD_LENGTH_MAX,
-    "x-message": `${PASSWORD_LENGTH_MIN} to ${PASSWORD_LENGTH_MAX} characters`,
-  });
+const password = () => text(PASSWORD_LENGTH_MIN, PASSWORD_LENGTH_MAX);
 const fullName = () => textOrNull(255);
 
 const account = { email: email(), password: password(), full_name: Type.Optional(fullName()) };

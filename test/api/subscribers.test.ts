@@ -106,6 +106,25 @@ test.each([
   expect(answer.json.errors.map((error: { path: string }) => error.path)).toContain(path);
 });
 
+test("lengths are counted in characters, not in the units of a JavaScript string", async () => {
+  const grace = await api.account();
+  const long = (length: number) => "\u{1F600}".repeat(length);
+  const named = (first_name: string, tag: string) => ({
+    email: `${Bun.randomUUIDv7()}@example.com`,
+    first_name,
+    tags: [tag],
+  });
+  const created = await grace.call("POST", "/subscribers", named(long(255), long(100)));
+  expect(created.json).toMatchObject({ first_name: long(255), tags: [long(100)] });
+  expect((await grace.call("POST", "/subscribers", named(long(256), "x"))).json.errors[0].path).toBe("body.first_name");
+  expect((await grace.call("POST", "/subscribers", named("x", long(101)))).json.errors[0].path).toBe("body.tags.0");
+  const found = (length: number) => grace.call("GET", `/subscribers?search=${encodeURIComponent(long(length))}`);
+  expect([(await found(200)).json.count, (await found(201)).status]).toEqual([1, 422]);
+  const signUp = (password: string) =>
+    api.call("POST", "/users/", { email: `${Bun.randomUUIDv7()}@example.com`, password });
+  expect([(await signUp(long(7))).status, (await signUp(long(128))).status]).toEqual([422, 201]);
+});
+
 test("a PATCH publishes what changed, and nothing for nothing", async () => {
   const grace = await api.account();
   const { id } = (await grace.call("POST", "/subscribers", { email: "p@example.com", tags: ["old"] })).json;
