@@ -48,6 +48,8 @@ export class Connection {
     this.#socket = openSocket(place);
     this.#isTls = place.serverName !== undefined;
     this.#socket.setNoDelay(true);
+    // Kept, it holds no process up; while it is in use the deadline's timer does.
+    this.#socket.unref();
     this.#socket
       .on(this.#isTls ? "secureConnect" : "connect", () => this.#hasOpened())
       .on("data", (bytes: Buffer) => this.#read(bytes))
@@ -80,15 +82,12 @@ export class Connection {
     });
   }
 
-  /** While it is kept it holds no process up. */
   keep(onClose: () => void): void {
     this.#onClose = onClose;
-    this.#socket.unref();
   }
 
   use(): void {
     this.#onClose = undefined;
-    this.#socket.ref();
   }
 
   /** At once, whatever is under way: nothing more is sent or read. */
