@@ -101,7 +101,7 @@ export class AnswerReader {
     this.#fault = fault;
   }
 
-  /** What follows the head; undefined while it has not ended. `bytes` become text once, however many heads they hold. */
+  /** What follows the head; undefined while it has not ended, or when nothing does. `bytes` become text once, however many heads they hold. */
   #feedHead(bytes: Buffer): Buffer | undefined {
     const before = this.#line.length;
     const text = this.#line + bytes.toString("latin1", 0, HEAD_BYTES_MAX + 1);
@@ -116,7 +116,7 @@ export class AnswerReader {
       if (head === undefined || head.statusCode === 101) return this.#refuse(NO_HTTP);
       if (head.statusCode >= 200) {
         this.#begin(head);
-        return bytes.subarray(next - before);
+        return next - before < bytes.length ? bytes.subarray(next - before) : undefined;
       }
       begin = next;
     }
