@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
 import { sleep, systemClock } from "../lib/clock.ts";
+import { statOf } from "../lib/process-stat.ts";
 
 export type ProcessIdentity = {
   pid: number;
@@ -115,21 +116,6 @@ export async function endProcess(
   if (await waitUntilEnded(process_, patienceMs)) return;
   sendSignal(process_.pid, "SIGKILL");
   if (!(await waitUntilEnded(process_, 5_000))) throw new Error(`process ${process_.pid} does not end`);
-}
-
-type Stat = { name: string; state: string; parentPid: number; startTicks: string };
-
-function statOf(pid: number): Stat | undefined {
-  if (!PROC) return undefined;
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The name in parentheses may hold spaces and parentheses; fields are counted from its end (proc(5)).
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
-    return { name, state: fields[0] ?? "", parentPid: Number(fields[1]), startTicks: fields[19] ?? "" };
-  } catch {
-    return undefined;
-  }
 }
 
 function psOf(pid: number, column: string): string {

@@ -2,6 +2,7 @@
 // but not together with its start time, within one boot and one pid namespace. Only where there is /proc.
 
 import { readFileSync, readlinkSync } from "node:fs";
+import { statOf } from "./process-stat.ts";
 
 export type ProcessIdentity = {
   bootId: string;
@@ -41,17 +42,5 @@ function existsProcess(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as { code?: string }).code !== "ESRCH";
-  }
-}
-
-/** Fields 3 and 22 of proc(5)'s stat, counted behind the name, which may hold spaces and brackets. */
-function statOf(pid: number): { state: string; startTicks: string } | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const [state, startTicks] = [fields[0], fields[19]];
-    return state === undefined || startTicks === undefined ? undefined : { state, startTicks };
-  } catch {
-    return undefined;
   }
 }

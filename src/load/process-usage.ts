@@ -1,6 +1,7 @@
 // CPU and memory of the processes of a run, from /proc where there is one.
 
 import { readFileSync } from "node:fs";
+import { statOf } from "../lib/process-stat.ts";
 
 /** Clock ticks a second, as Linux tells them to user space on every architecture. */
 const TICKS_PER_S = 100;
@@ -55,16 +56,11 @@ export class ProcessWatch {
   }
 }
 
-/** Fields counted from the end of the name in parentheses, which may hold anything (proc(5)). */
 function readProcess(pid: number, isAlone: boolean): { cpuTicks: number; ownKb: number; sharedKb: number } | undefined {
+  const stat = statOf(pid);
+  if (stat === undefined) return undefined;
+  const cpuTicks = stat.cpuTicks + (isAlone ? 0 : stat.childrenTicks);
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // utime, stime, and those of children that have ended: fields 14 to 17.
-    const cpuTicks = (isAlone ? [11, 12] : [11, 12, 13, 14]).reduce(
-      (sum, index) => sum + Number(fields[index] ?? 0),
-      0,
-    );
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     const kb = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(status)?.[1] ?? 0);
     return { cpuTicks, ownKb: kb("RssAnon"), sharedKb: kb("RssFile") + kb("RssShmem") };

@@ -1,6 +1,7 @@
 // What the system says of a process and of everything below it. Only where there is /proc.
 
 import { readdirSync, readFileSync } from "node:fs";
+import { statOf } from "../../src/lib/process-stat.ts";
 
 const TICKS_PER_SECOND = 100;
 
@@ -11,18 +12,10 @@ export function cpuSecondsOf(pid: number | undefined): number {
   const ticks = new Map<number, number>();
   for (const entry of readdirSync("/proc")) {
     if (!/^\d+$/.test(entry)) continue;
-    try {
-      const text = readFileSync(`/proc/${entry}/stat`, "utf8");
-      const fields = text
-        .slice(text.lastIndexOf(")") + 2)
-        .split(" ")
-        .map(Number);
-      parents.set(Number(entry), fields[1] ?? 0);
-      const ended = Number(entry) === pid ? (fields[13] ?? 0) + (fields[14] ?? 0) : 0;
-      ticks.set(Number(entry), (fields[11] ?? 0) + (fields[12] ?? 0) + ended);
-    } catch {
-      continue;
-    }
+    const stat = statOf(Number(entry));
+    if (stat === undefined) continue;
+    parents.set(Number(entry), stat.parentPid);
+    ticks.set(Number(entry), stat.cpuTicks + (Number(entry) === pid ? stat.childrenTicks : 0));
   }
   const isBelow = (candidate: number): boolean => {
     for (let at: number | undefined = candidate; at !== undefined && at > 1; at = parents.get(at)) {
