@@ -26,6 +26,8 @@ import { Publisher } from "./stream/publisher.ts";
 export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, string>) {
   const log = createLog(config.logLevel, { role, ...context });
   const { observe } = log;
+  const lag = new LagMeter(clock);
+  const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs, calmestLagMs: () => lag.calmestMs });
   const database = openDatabase({
     url: config.databaseUrl,
     clock,
@@ -33,6 +35,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
     queryTimeoutMs: role === "api" ? API_QUERY_TIMEOUT_MS : WORKER_QUERY_TIMEOUT_MS,
     queriesMax: 2_000,
     applicationName: `fairpost ${role}`,
+    restMs: (tookMs, userId) => giveWay.readRestMs(tookMs, userId),
   });
   const link = new NatsLink({ url: config.natsUrl, name: `fairpost ${role}`, clock });
   link.listen({
@@ -53,8 +56,6 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const outgoing = new Outgoing({ publisher, keeper, database, clock, observe, onPublished });
   const onAccepted = counters.counter("fairpost_events_accepted_total", labels);
   const accounts = new Accounts(database, clock);
-  const lag = new LagMeter(clock);
-  const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs, calmestLagMs: () => lag.calmestMs });
   const restMs = (tookMs: number, userId: UserId) => giveWay.restMs(tookMs, userId);
   const announcer = new Announcer({ outgoing, clock, observe, onAccepted, restMs });
   const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });

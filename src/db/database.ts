@@ -5,7 +5,7 @@ import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { DomainError } from "../domain/error.ts";
 import type { UserId } from "../domain/ids.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { PerUserLimit, PerUserLimitError } from "../lib/per-user-limit.ts";
 import { Semaphore } from "../lib/semaphore.ts";
 import * as schema from "./schema.ts";
@@ -36,6 +36,8 @@ export type DatabaseOptions = {
   /** Statements that may wait for an answer at once; one more fails at once. */
   queriesMax: number;
   applicationName: string;
+  /** How long an account's next statements wait after one that took so long, milliseconds; left out: they do not. */
+  restMs?: (tookMs: number, userId: UserId) => number;
 };
 
 /**
@@ -84,6 +86,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   async function inTime<Result>(gated: Semaphore, work: () => PromiseLike<Result>, userId?: UserId): Promise<Result> {
     let hasPassed = false;
+    let tookMs = 0;
     let timer: { cancel(): void } | undefined;
     const deadline = new Promise<never>((_, reject) => {
       timer = options.clock.after(options.queryTimeoutMs, () => {
@@ -97,13 +100,23 @@ export function openDatabase(options: DatabaseOptions): Database {
       await gated.acquire();
       try {
         if (hasPassed) throw unavailable("its turn came too late");
-        return await work();
+        const begunAt = options.clock.monotonic();
+        try {
+          return await work();
+        } finally {
+          tookMs = options.clock.monotonic() - begunAt;
+        }
       } finally {
         gated.release();
       }
     };
+    const inTurnOf = (user: UserId): Promise<Result> =>
+      perUser.run(user, inTurn, () => {
+        const restMs = options.restMs?.(tookMs, user) ?? 0;
+        return restMs > 0 ? sleep(options.clock, restMs) : undefined;
+      });
     try {
-      return await Promise.race([userId === undefined ? inTurn() : perUser.run(userId, inTurn), deadline]);
+      return await Promise.race([userId === undefined ? inTurn() : inTurnOf(userId), deadline]);
     } catch (error) {
       if (error instanceof PerUserLimitError) throw unavailable("too many statements of this account are waiting");
       throw isConnectionFailure(error) ? Object.assign(unavailable("no connection"), { cause: error }) : error;

@@ -24,18 +24,28 @@ export class PerUserLimit {
     return this.#users.size;
   }
 
-  async run<Result>(userId: string, work: () => Promise<Result>): Promise<Result> {
+  /** `rest`: the work's place stays taken until it is over, should there be one. Who waits for the work does not wait for it. */
+  async run<Result>(
+    userId: string,
+    work: () => Promise<Result>,
+    rest?: () => Promise<void> | undefined,
+  ): Promise<Result> {
     const user = this.#users.get(userId) ?? { semaphore: new Semaphore(this.#permits), interested: 0 };
     if (user.semaphore.waiting >= this.#waitingMax) throw new PerUserLimitError();
     this.#users.set(userId, user);
     user.interested += 1;
     await user.semaphore.acquire();
-    try {
-      return await work();
-    } finally {
+    const leave = (): void => {
       user.semaphore.release();
       user.interested -= 1;
       if (user.interested === 0) this.#users.delete(userId);
+    };
+    try {
+      return await work();
+    } finally {
+      const resting = rest?.();
+      if (resting === undefined) leave();
+      else void resting.then(leave, leave);
     }
   }
 }

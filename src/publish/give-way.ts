@@ -30,6 +30,13 @@ const ADJUST_MAX = 3;
 /** A batch of a thousand subscribers is some dozens of pieces, and its caller waits for all of them. */
 const REST_MAX_MS = 100;
 
+/**
+ * What an account reads (its lists, a search of all its subscribers) takes processor time from everybody's events: while
+ * others have some, it rests three times as long as it took. Within bounds, for its caller has a deadline.
+ */
+const READ_RATIO = 3;
+const READ_REST_MAX_MS = 1_500;
+
 export type GiveWayOptions = {
   clock: Clock;
   /** How late this process is served just now, milliseconds. */
@@ -96,5 +103,10 @@ export class GiveWay {
       this.#ratio = Math.min(Math.max(this.#ratio * lateness ** ADJUST_EXPONENT, RATIO_MIN), RATIO_MAX);
     }
     return Math.floor(Math.min(tookMs * this.#ratio, REST_MAX_MS));
+  }
+
+  /** How long an account's place to read in rests after `tookMs` of reading, whole milliseconds. */
+  readRestMs(tookMs: number, userId: UserId): number {
+    return this.isNeeded(userId) ? Math.floor(Math.min(tookMs * READ_RATIO, READ_REST_MAX_MS)) : 0;
   }
 }

@@ -8,6 +8,7 @@ import { systemClock as clock } from "../../src/lib/clock.ts";
 import { type TestDatabase, testDatabase } from "../support/services.ts";
 
 const QUERY_TIMEOUT_MS = 1_000;
+const REST_MS = 500;
 const user = (name: string) => name as UserId;
 
 let server: TestDatabase;
@@ -21,6 +22,7 @@ beforeAll(async () => {
     queryTimeoutMs: QUERY_TIMEOUT_MS,
     queriesMax: 100,
     applicationName: "database.test",
+    restMs: (_, userId) => (userId === user("resting") ? REST_MS : 0),
   });
   await Promise.all(
     Array.from({ length: 4 }, () => database.query(() => database.orm.execute("SELECT pg_sleep(0.05)"))),
@@ -42,6 +44,19 @@ test("one account's slow statements leave the connections to others, and the oth
   expect(asleep?.["count"]).toBe(2);
   const ended = await own;
   expect(ended.filter(({ status }) => status === "fulfilled").length).toBe(2);
+});
+
+test("after its statements an account waits for the rest that it is told, and nobody else does", async () => {
+  const quick = (account: UserId) => database.query(() => database.orm.execute("SELECT 1"), account);
+  const startedAt = clock.monotonic();
+  let hasRested = false;
+  // Two at a time: the third has to wait for the rest of one of them.
+  await Promise.all([quick(user("resting")), quick(user("resting"))]);
+  const third = quick(user("resting")).then(() => (hasRested = true));
+  await quick(user("light"));
+  expect(hasRested).toBe(false);
+  await third;
+  expect(clock.monotonic() - startedAt).toBeGreaterThanOrEqual(REST_MS - 1);
 });
 
 test("what got no turn within the deadline is told so, and is not run any more", async () => {

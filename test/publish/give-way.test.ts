@@ -68,6 +68,20 @@ describe("work that can wait", () => {
   });
 });
 
+test("what an account reads rests after it while others have events, within bounds, and else does not", () => {
+  const { clock, giveWay } = machine();
+  const reader = user("reader");
+  expect(giveWay.readRestMs(500, reader)).toBe(0);
+  giveWay.cameBy(reader);
+  expect(giveWay.readRestMs(500, reader)).toBe(0);
+  giveWay.cameBy(user("other"));
+  expect(giveWay.readRestMs(1.5, reader)).toBe(4);
+  expect(giveWay.readRestMs(200, reader)).toBe(600);
+  expect(giveWay.readRestMs(5_000, reader)).toBeLessThan(3_000);
+  clock.advance(1_001);
+  expect(giveWay.readRestMs(500, reader)).toBe(0);
+});
+
 describe("nobody is another to itself", () => {
   test("an account's own events are no reason for its work to rest, and another's are", () => {
     const { giveWay, state } = machine();
