@@ -5,6 +5,7 @@ WORKDIR /app
 
 # The embedded servers stay out: a container gets its Postgres and NATS by DATABASE_URL and NATS_URL.
 COPY package.json bun.lock bunfig.toml ./
+COPY src/db/postgres@3.4.9.patch ./src/db/
 RUN bun install --frozen-lockfile --production --omit=optional
 
 COPY drizzle ./drizzle

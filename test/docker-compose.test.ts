@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SETTINGS } from "../src/config.ts";
 import { ATTEMPT_TIMEOUT_MS_MAX } from "../src/domain/limits.ts";
 import { projectRoot } from "../src/dev/project.ts";
@@ -81,8 +81,15 @@ describe("Dockerfile", () => {
     const allowed = text(".dockerignore").split("\n");
     for (const name of copied) {
       expect(existsSync(join(projectRoot, name))).toBe(true);
-      expect(allowed).toContain(`!${name}`);
+      expect(allowed).toContain(`!${name.split("/")[0]}`);
     }
+  });
+
+  test("has every patch of a package there when the packages are installed", () => {
+    const { patchedDependencies } = JSON.parse(text("package.json")) as { patchedDependencies: Record<string, string> };
+    const [before = ""] = text("Dockerfile").split("RUN bun install");
+    for (const patch of Object.values(patchedDependencies))
+      expect(before).toContain(`COPY ${patch} ./${dirname(patch)}/`);
   });
 
   test("has the allocator give memory back as late as the scripts do", () => {

@@ -1,17 +1,23 @@
 // Installs the packages when they are missing, so that a fresh clone starts with one command.
 // Whoever is run before that imports nothing but this, its neighbours without packages, and what Bun brings along.
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { projectRoot } from "./project.ts";
 
-type PackageFile = { dependencies: Record<string, string>; devDependencies: Record<string, string> };
+type Versions = Record<string, string>;
+type PackageFile = { dependencies: Versions; devDependencies: Versions; patchedDependencies: Record<string, string> };
 
-/** Runs `bun install` with the Bun that runs us, unless every package is there in the version that package.json names. */
+/** Bun leaves it in a package that it has patched. */
+const PATCH_MARK = ".bun-tag-";
+
+/** Runs `bun install` with the Bun that runs us, unless every package is there as package.json has it: version, and patch. */
 export async function installWhatIsMissing(kind: "run" | "develop" = "run"): Promise<void> {
-  const { dependencies, devDependencies } = (await readJson("package.json")) as PackageFile;
+  const { dependencies, devDependencies, patchedDependencies } = (await readJson("package.json")) as PackageFile;
   const wanted = Object.entries(kind === "run" ? dependencies : { ...dependencies, ...devDependencies });
-  const isThere = await Promise.all(wanted.map(([name, version]) => isInstalled(name, version)));
+  const isThere = await Promise.all(
+    wanted.map(([name, version]) => isInstalled(name, version, `${name}@${version}` in patchedDependencies)),
+  );
   if (isThere.every(Boolean)) return;
   process.stderr.write("fairpost: installing packages\n");
   const install = Bun.spawn([process.execPath, "install", "--frozen-lockfile"], {
@@ -22,10 +28,12 @@ export async function installWhatIsMissing(kind: "run" | "develop" = "run"): Pro
   if (exitCode !== 0) throw new Error(`bun install ended with exit code ${exitCode}`);
 }
 
-async function isInstalled(name: string, version: string): Promise<boolean> {
-  const file = join("node_modules", name, "package.json");
+async function isInstalled(name: string, version: string, isPatched: boolean): Promise<boolean> {
+  const folder = join("node_modules", name);
+  const file = join(folder, "package.json");
   if (!existsSync(join(projectRoot, file))) return false;
-  return ((await readJson(file)) as { version: string }).version === version;
+  if (((await readJson(file)) as { version: string }).version !== version) return false;
+  return !isPatched || readdirSync(join(projectRoot, folder)).some((entry) => entry.startsWith(PATCH_MARK));
 }
 
 function readJson(file: string): Promise<unknown> {
