@@ -6,7 +6,7 @@ import { DomainError, notFound } from "../domain/error.ts";
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
 import { keepDeliveringAttempt, NO_DELIVERING_ATTEMPT } from "./attempts.ts";
 import type { Database, Transaction } from "./database.ts";
-import { inWindow, type Window } from "./pages.ts";
+import { inWindow, readInPieces, type Window } from "./pages.ts";
 import { deliveries, endpoints, webhooks } from "./schema.ts";
 
 export type Delivery = Omit<typeof deliveries.$inferSelect, "deliveringResponseBody"> & {
@@ -43,30 +43,32 @@ export async function findDelivery(db: Database, userId: UserId, id: DeliveryId)
 }
 
 /** Newest first; `hasMore` says whether any are left after them. */
-export async function listDeliveries(
+export function listDeliveries(
   db: Database,
   userId: UserId,
   filter: DeliveryFilter,
   window: Window,
 ): Promise<{ data: Delivery[]; hasMore: boolean }> {
-  const where = and(
-    eq(deliveries.userId, userId),
-    filter.status && eq(deliveries.status, filter.status),
-    filter.webhookId && eq(deliveries.webhookId, filter.webhookId),
-    filter.eventType === undefined ? undefined : eq(deliveries.eventType, filter.eventType),
-    inWindow(deliveries.id, deliveries.createdAt, window),
-  );
-  const rows = await db.query(
-    () =>
-      db.orm
-        .select(columns(db))
-        .from(deliveries)
-        .where(where)
-        .orderBy(desc(deliveries.id))
-        .limit(window.limit + 1),
-    userId,
-  );
-  return { data: rows.slice(0, window.limit), hasMore: rows.length > window.limit };
+  return readInPieces(window, async (piece) => {
+    const where = and(
+      eq(deliveries.userId, userId),
+      filter.status && eq(deliveries.status, filter.status),
+      filter.webhookId && eq(deliveries.webhookId, filter.webhookId),
+      filter.eventType === undefined ? undefined : eq(deliveries.eventType, filter.eventType),
+      inWindow(deliveries.id, deliveries.createdAt, piece),
+    );
+    const rows = await db.query(
+      () =>
+        db.orm
+          .select(columns(db))
+          .from(deliveries)
+          .where(where)
+          .orderBy(desc(deliveries.id))
+          .limit(piece.limit + 1),
+      userId,
+    );
+    return { data: rows.slice(0, piece.limit), hasMore: rows.length > piece.limit };
+  });
 }
 
 /** Oldest first, up to `limit`. */

@@ -35,3 +35,27 @@ function smallestIdAt(ms: number): string {
   const hex = Math.min(Math.max(0, ms), 0xffff_ffff_ffff).toString(16).padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8)}-7000-8000-000000000000`;
 }
+
+/**
+ * Rows that are read and made into objects at a time, which takes a millisecond or two: whoever else is served in between
+ * must not wait for a thousand of them.
+ */
+export const PIECE_ROWS_MAX = 100;
+
+type Page<Row> = { data: Row[]; hasMore: boolean };
+
+/** A page in pieces. `read` may answer fewer than it is asked for, though there are more: then the page ends there. */
+export async function readInPieces<Row extends { id: string }>(
+  window: Window,
+  read: (piece: Window) => Promise<Page<Row>>,
+): Promise<Page<Row>> {
+  const data: Row[] = [];
+  for (;;) {
+    const limit = Math.min(window.limit - data.length, PIECE_ROWS_MAX);
+    const piece = await read({ ...window, limit, cursor: data.at(-1)?.id ?? window.cursor });
+    data.push(...piece.data);
+    if (!piece.hasMore || piece.data.length < limit || data.length === window.limit) {
+      return { data, hasMore: piece.hasMore };
+    }
+  }
+}

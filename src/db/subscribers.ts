@@ -1,11 +1,11 @@
 // Subscribers as the API reads them. They are written with their events: db/accept.ts, db/subscriber-changes.ts.
 
-import { and, arrayContains, count, desc, eq, ilike, lte, or, type SQL, sql } from "drizzle-orm";
+import { and, arrayContains, count, desc, eq, ilike, inArray, or, type SQL, sql } from "drizzle-orm";
 import type { SubscriberId, UserId } from "../domain/ids.ts";
 import { RawJson } from "../lib/json.ts";
 import type { Subscriber, SubscriberStatus } from "../domain/subscriber.ts";
-import { plainArray } from "./array-literal.ts";
 import type { Database } from "./database.ts";
+import { PIECE_ROWS_MAX } from "./pages.ts";
 import { subscribers } from "./schema.ts";
 
 export type SubscriberFilter = {
@@ -65,26 +65,31 @@ export async function listSubscribers(
     userId,
   );
   const ids = found.map(({ id }) => id);
-  const sized = db.orm
-    .select({
-      id: subscribers.id,
-      // Of the page's custom fields, up to and with this one's.
-      bytes: sql<number>`sum(octet_length(${customFieldsText})) OVER (ORDER BY ${subscribers.id} DESC)`.as("bytes"),
-    })
-    .from(subscribers)
-    .where(sql`${subscribers.id} = ANY (${plainArray(ids)}::uuid[])`)
-    .as("sized");
-  const fits = and(eq(subscribers.id, sized.id), lte(sized.bytes, PAGE_BYTES_MAX));
-  const rows = await db.query(
-    () => db.orm.select({ subscriber: columns }).from(sized).leftJoin(subscribers, fits).orderBy(desc(sized.id)),
-    userId,
-  );
-  const data = rows.map(({ subscriber }) => subscriber).filter((subscriber) => subscriber !== null);
-  return {
-    data: data.map(toSubscriber),
-    count: await countMatching(db, userId, where, page, ids.length),
-    isCut: data.length < rows.length,
-  };
+  const { data, isCut } = await readSubscribers(db, userId, ids);
+  return { data, count: await countMatching(db, userId, where, page, ids.length), isCut };
+}
+
+/** Those of these that are still there, newest first, in pieces. */
+async function readSubscribers(
+  db: Database,
+  userId: UserId,
+  ids: readonly SubscriberId[],
+): Promise<{ data: Subscriber[]; isCut: boolean }> {
+  const data: Subscriber[] = [];
+  let bytes = 0;
+  for (let begin = 0; begin < ids.length; begin += PIECE_ROWS_MAX) {
+    const where = inArray(subscribers.id, ids.slice(begin, begin + PIECE_ROWS_MAX));
+    const rows = await db.query(
+      () => db.orm.select(columns).from(subscribers).where(where).orderBy(desc(subscribers.id)),
+      userId,
+    );
+    for (const row of rows) {
+      bytes += Buffer.byteLength(row.customFields);
+      if (bytes > PAGE_BYTES_MAX) return { data, isCut: true };
+      data.push(toSubscriber(row));
+    }
+  }
+  return { data, isCut: false };
 }
 
 /** A page that is not full says it as well: a search for a few among very many walks them once, not twice. */

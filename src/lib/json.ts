@@ -12,16 +12,23 @@ export class RawJson {
 export type Json =
   string | number | boolean | null | Date | RawJson | readonly Json[] | { readonly [key: string]: Json | undefined };
 
+/** A string that stands in JSON as it is: without quotes, backslashes, control characters and halves of surrogate pairs. */
+const PLAIN = /^[ !#-[\]-\ud7ff\ue000-\uffff]*$/;
+
 /** As JSON.stringify, with RawJson written as it is and members that are undefined left out. */
 export function jsonText(value: Json): string {
+  if (typeof value === "string") return PLAIN.test(value) ? `"${value}"` : JSON.stringify(value);
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
   if (value instanceof RawJson) return value.text;
   if (value instanceof Date) return `"${value.toISOString()}"`;
-  if (isList(value)) return `[${value.map(jsonText).join(",")}]`;
   let text = "";
-  for (const [key, item] of Object.entries(value)) {
-    if (item === undefined) continue;
-    text += `${text === "" ? "" : ","}${JSON.stringify(key)}:${jsonText(item)}`;
+  if (isList(value)) {
+    for (const item of value) text += `${text === "" ? "" : ","}${jsonText(item)}`;
+    return `[${text}]`;
+  }
+  for (const key in value) {
+    const item = value[key];
+    if (item !== undefined) text += `${text === "" ? "" : ","}${jsonText(key)}:${jsonText(item)}`;
   }
   return `{${text}}`;
 }

@@ -83,6 +83,25 @@ test("the list is filtered and paged", async () => {
   expect(await ids(`cursor=${next_cursor}`)).toEqual([first]);
 });
 
+test("a long page, which is read in pieces, has everything once and in order, and so has what follows", async () => {
+  const grace = await api.account();
+  const webhook = (await grace.call("POST", "/webhooks", { url: "http://127.0.0.1:9/", events: ["*"] })).json;
+  const count = 330;
+  await Promise.all(Array.from({ length: count }, () => grace.call("POST", "/events", { type: "a", data: {} })));
+  for (const list of ["/deliveries", `/deliveries?webhook_id=${webhook.id}`, "/events"]) {
+    const page = async (query: string) =>
+      (await grace.call("GET", `${list}${list.includes("?") ? "&" : "?"}${query}`)).json;
+    const ids = ({ data }: { data: { id: string }[] }) => data.map(({ id }) => id);
+    const [whole, first] = [await page("limit=1000"), await page("limit=230")];
+    expect(new Set(ids(whole)).size).toBe(count);
+    expect(ids(whole)).toEqual(ids(whole).toSorted().toReversed());
+    expect(whole.next_cursor).toBeNull();
+    const second = await page(`limit=230&cursor=${first.next_cursor}`);
+    expect([...ids(first), ...ids(second)]).toEqual(ids(whole));
+    expect([first.data.length, second.next_cursor]).toEqual([230, null]);
+  }
+});
+
 test.each(["status=gone", "webhook_id=1", "event_type=A", "limit=0", "cursor=x", "after=x"])(
   "%s is refused",
   async (query) => {
