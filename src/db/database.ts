@@ -119,7 +119,8 @@ export function openDatabase(options: DatabaseOptions): Database {
       return await Promise.race([userId === undefined ? inTurn() : inTurnOf(userId), deadline]);
     } catch (error) {
       if (error instanceof PerUserLimitError) throw unavailable("too many statements of this account are waiting");
-      throw isConnectionFailure(error) ? Object.assign(unavailable("no connection"), { cause: error }) : error;
+      const why = whyUnavailable(error);
+      throw why === undefined ? error : Object.assign(unavailable(why), { cause: error });
     } finally {
       timer?.cancel();
     }
@@ -170,11 +171,12 @@ const CONNECTION_CODES = new Set([
   "CONNECT_TIMEOUT",
   "57014", // our statement_timeout
   "25P03", // our idle_in_transaction_session_timeout
-  "53300", // too many connections
 ]);
 
-function isConnectionFailure(error: unknown): boolean {
-  const code = errorCodeOf(error);
-  // Classes 08 (connection) and 57P (shutting down, starting up) of Postgres.
-  return code !== undefined && (CONNECTION_CODES.has(code) || code.startsWith("08") || code.startsWith("57P"));
+/** In a few words, where it is the server's trouble and not the statement's. */
+function whyUnavailable(error: unknown): string | undefined {
+  const code = errorCodeOf(error) ?? "";
+  // Classes 08 (connection), 57P (shutting down, starting up), 53 (disk, memory, connections) and 58 (the system) of Postgres.
+  if (CONNECTION_CODES.has(code) || /^(08|57P|53300)/.test(code)) return "no connection";
+  return /^(53|58)/.test(code) ? "its disk or memory is full, or does not work" : undefined;
 }

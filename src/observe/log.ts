@@ -26,11 +26,20 @@ export function createLog(level: string, context: Record<string, unknown>): { ob
   };
 }
 
-/** What went wrong, in a form that may be logged: never a statement's parameters, which hold users' data. */
+/** Causes of causes that are followed. */
+const CAUSES_MAX = 10;
+
+/**
+ * What went wrong, in a form that may be logged: the last of its causes says it best, and names no parameters of a statement,
+ * which hold users' data.
+ */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const cause = error.cause instanceof Error ? error.cause : error;
+  let last = error;
+  for (let depth = 0; depth < CAUSES_MAX && last.cause instanceof Error; depth += 1) last = last.cause;
   const code =
-    "code" in cause && (typeof cause.code === "string" || typeof cause.code === "number") ? ` (${cause.code})` : "";
-  return `${cause.message.slice(0, 300)}${code}`;
+    "code" in last && (typeof last.code === "string" || typeof last.code === "number") ? ` (${last.code})` : "";
+  // As drizzle writes it: the statement, and then what was in it.
+  const [message = ""] = last.message.split("\nparams:");
+  return `${message.slice(0, 300)}${code}`;
 }

@@ -96,3 +96,26 @@ test("a transaction that begins while all connections are busy gets one of its o
     WHERE application_name = 'database.test' AND state LIKE 'idle in transaction%'`;
   expect(left?.["count"]).toBe(0);
 });
+
+test.each([
+  ["53100", "unavailable"], // the disk is full
+  ["53200", "unavailable"], // out of memory
+  ["58030", "unavailable"], // an error of the disk
+  ["57P03", "unavailable"], // starting up
+  ["22P02", undefined], // the value's own fault
+])("%s of Postgres becomes %p", async (code, expected) => {
+  const text = `DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '${code}'; END $$`;
+  const failures = [
+    database.run(() => database.sql.unsafe(text)),
+    database.query(() => database.orm.execute(text)),
+  ].map((failing) =>
+    failing.then(
+      () => "in order",
+      (error: unknown) => error,
+    ),
+  );
+  for (const error of await Promise.all(failures)) {
+    expect(error).not.toBe("in order");
+    expect(error instanceof DomainError ? error.code : undefined).toBe(expected as "unavailable");
+  }
+});
