@@ -237,7 +237,7 @@ export function createWorker(config: Config, isFair = true): Service {
   });
   const pulse = new Pulse(database, clock);
   const ownership = new Ownership({
-    store: new OwnersBucket(link),
+    store: new OwnersBucket(link, foundation.writes),
     clock,
     workerId,
     identity: ownIdentity(),

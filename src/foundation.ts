@@ -22,6 +22,9 @@ import { createSender } from "./sender/send.ts";
 import { Bus } from "./stream/bus.ts";
 import { NatsLink } from "./stream/connection.ts";
 import { Publisher } from "./stream/publisher.ts";
+import { WriteWatch } from "./stream/write-watch.ts";
+
+const UNWRITABLE_REMEDY = "see that its disk has room, and start NATS again: it does not write by itself any more";
 
 export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, string>) {
   const log = createLog(config.logLevel, { role, ...context });
@@ -45,7 +48,15 @@ export function createFoundation(config: Config, role: "api" | "worker", context
       observe("nats.unreachable", { servers, error: describeError(error), setting: "NATS_URL" }),
   });
   const keeper = new StreamKeeper({ link, database, clock, observe, replicas: config.natsReplicas });
-  const publisher = new Publisher(link, clock);
+  const writes = new WriteWatch({
+    clock,
+    onSilent(stream, forMs) {
+      observe("nats.unwritable", { stream, for_s: Math.round(forMs / 1_000), remedy: UNWRITABLE_REMEDY });
+      // `bun run start` starts its own NATS again.
+      process.send?.("nats-unwritable");
+    },
+  });
+  const publisher = new Publisher(link, clock, writes);
   const counters = new Counters();
   const labels = { role, ...context };
   const published = {
@@ -69,6 +80,7 @@ export function createFoundation(config: Config, role: "api" | "worker", context
     link,
     keeper,
     publisher,
+    writes,
     outgoing,
     lag,
     giveWay,

@@ -13,6 +13,8 @@ export type RoleProcessOptions = {
   env: Environment;
   /** How long it may take to finish what it has begun. */
   stopPatienceMs: number;
+  /** It says that NATS is there and writes nothing. */
+  onNatsUnwritable: () => void;
 };
 
 export class RoleProcess implements ProcessService {
@@ -35,7 +37,7 @@ export class RoleProcess implements ProcessService {
   }
 
   async start(): Promise<void> {
-    const { role, env } = this.#options;
+    const { role, env, onNatsUnwritable } = this.#options;
     const ready = Promise.withResolvers<void>();
     const child = Bun.spawn([process.execPath, "src/main.ts", role], {
       cwd: projectRoot,
@@ -44,6 +46,7 @@ export class RoleProcess implements ProcessService {
       stdio: ["ignore", "inherit", "inherit"],
       ipc: (message) => {
         if (message === "ready") ready.resolve();
+        else if (message === "nats-unwritable") onNatsUnwritable();
       },
     });
     this.#identity = identify(child.pid);

@@ -25,6 +25,7 @@ const DRAIN_MARGIN_MS = 2_500;
 /** How long the API may take to reach its services before we say that it has not. */
 const READY_PATIENCE_MS = 5_000;
 const READY_LOOK_MS = 50;
+const NATS_RESTART_INTERVAL_MS = 60_000;
 const LOOPBACK = "127.0.0.0/8,::1/128";
 
 export type SupervisorOptions = { env: Environment; clock: Clock };
@@ -38,6 +39,7 @@ export class Supervisor implements Service {
   #roles: KeptAlive[] = [];
   #roleProcesses: RoleProcess[] = [];
   #environment: Record<string, string> = {};
+  #natsMayEndAt = Number.NEGATIVE_INFINITY;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -144,9 +146,22 @@ export class Supervisor implements Service {
   async #startRoles(settings: Settings, port: number): Promise<void> {
     const env = { ...this.#options.env, ...this.#environment, PORT: String(port) };
     const stopPatienceMs = settings.attemptTimeoutMs + DRAIN_MARGIN_MS;
-    const roles = (["api", "worker"] as const).map((role) => new RoleProcess({ role, env, stopPatienceMs }));
+    const onNatsUnwritable = (): void => void this.#startNatsAgain().catch(() => {});
+    const roles = (["api", "worker"] as const).map(
+      (role) => new RoleProcess({ role, env, stopPatienceMs, onNatsUnwritable }),
+    );
     this.#roleProcesses = roles;
     await Promise.all(roles.map((role) => this.#keepAlive(role, this.#roles)));
+  }
+
+  /** Its end is enough: it is kept alive. Both roles may ask for it, and go on until the new one has answered them. */
+  async #startNatsAgain(): Promise<void> {
+    const { clock } = this.#options;
+    const nats = this.#servers.find(({ name }) => name === "nats");
+    if (nats === undefined || this.#stopping !== undefined || clock.monotonic() < this.#natsMayEndAt) return;
+    this.#natsMayEndAt = clock.monotonic() + NATS_RESTART_INTERVAL_MS;
+    say("nats answers no write any more, as after a full disk");
+    await nats.service.stop();
   }
 
   async #keepAlive(service: ProcessService, group: KeptAlive[]): Promise<void> {

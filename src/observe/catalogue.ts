@@ -33,6 +33,8 @@ export type Catalogue = {
   "nats.disconnected": { server: string };
   /** `setting` is the one to look at. */
   "nats.unreachable": { servers: string; error: string; setting: "NATS_URL" };
+  /** It is there, and no write to this stream is answered; said once a minute. */
+  "nats.unwritable": { stream: string; for_s: number; remedy: string };
   "stream.ensured": { epoch: number; stream_created_at: string };
   "stream.epoch_began": { epoch: number; stream_created_at: string };
   "stream.unavailable": { error: string; setting: "NATS_URL" };
@@ -96,6 +98,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "reconcile.found_missing": "warn",
   "nats.disconnected": "warn",
   "nats.unreachable": "warn",
+  "nats.unwritable": "error",
   "stream.epoch_began": "warn",
   "stream.unavailable": "warn",
   "postgres.unavailable": "warn",

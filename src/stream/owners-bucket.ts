@@ -3,9 +3,10 @@
 
 import { jetstream, JetStreamApiError, jetstreamManager } from "@nats-io/jetstream";
 import { Kvm } from "@nats-io/kv";
-import { headers } from "@nats-io/transport-node";
+import { headers, TimeoutError } from "@nats-io/transport-node";
 import type { NatsLink } from "./connection.ts";
 import { OWNERS_BUCKET } from "./subjects.ts";
+import type { WriteWatch } from "./write-watch.ts";
 
 /** A key as the bucket has it. `value` is null when it was deleted or has expired; its revision still counts. */
 export type Entry = { key: string; revision: number; value: string | null };
@@ -33,9 +34,11 @@ const TOMBSTONE_TTL = "60s";
 
 export class OwnersBucket implements OwnersStore {
   readonly #link: NatsLink;
+  readonly #writes: WriteWatch;
 
-  constructor(link: NatsLink) {
+  constructor(link: NatsLink, writes: WriteWatch) {
     this.#link = link;
+    this.#writes = writes;
   }
 
   // The client's own update() drops the key's time to live: hence a plain publish.
@@ -97,8 +100,11 @@ export class OwnersBucket implements OwnersStore {
         retries: 0,
         expect: { lastSubjectSequence: revision },
       });
+      this.#writes.answered(OWNERS_BUCKET);
       return ack.seq;
     } catch (error) {
+      if (error instanceof TimeoutError) this.#writes.unanswered(OWNERS_BUCKET);
+      else if (error instanceof JetStreamApiError) this.#writes.answered(OWNERS_BUCKET);
       if (error instanceof JetStreamApiError && error.code === WRONG_LAST_SEQUENCE) return undefined;
       throw error;
     }

@@ -11,6 +11,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { NatsLink } from "./connection.ts";
 import { headersOf } from "./message.ts";
 import { STREAM, subjectOf } from "./subjects.ts";
+import type { WriteWatch } from "./write-watch.ts";
 
 export type Published =
   /** In the stream at `seq`; also when JetStream had this generation already. */
@@ -31,6 +32,7 @@ type Waiting = { readonly since: number; readonly resolve: (published: Published
 export class Publisher {
   readonly #link: NatsLink;
   readonly #clock: Clock;
+  readonly #writes: WriteWatch;
   readonly #inbox = createInbox();
   /** In the order in which they were sent, by their number. */
   readonly #waiting = new Map<string, Waiting>();
@@ -38,9 +40,10 @@ export class Publisher {
   #last = 0;
   #isLooking = false;
 
-  constructor(link: NatsLink, clock: Clock) {
+  constructor(link: NatsLink, clock: Clock, writes: WriteWatch) {
     this.#link = link;
     this.#clock = clock;
+    this.#writes = writes;
   }
 
   get outstanding(): number {
@@ -82,6 +85,7 @@ export class Publisher {
     const waiting = this.#waiting.get(number);
     if (waiting === undefined) return;
     this.#waiting.delete(number);
+    this.#writes.answered(STREAM);
     waiting.resolve(readAnswer(message));
   }
 
@@ -95,6 +99,7 @@ export class Publisher {
       for (const [number, { since, resolve }] of this.#waiting) {
         if (since > before) break;
         this.#waiting.delete(number);
+        if (this.#link.connection !== undefined) this.#writes.unanswered(STREAM);
         resolve({ kind: "failed", reason: "no answer in time" });
       }
       if (this.#waiting.size > 0) this.#look();

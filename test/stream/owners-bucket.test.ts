@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { systemClock } from "../../src/lib/clock.ts";
+import { WriteWatch } from "../../src/stream/write-watch.ts";
 import { NatsLink } from "../../src/stream/connection.ts";
 import { type Entry, OwnersBucket } from "../../src/stream/owners-bucket.ts";
 import { ensureTopology } from "../../src/stream/topology.ts";
@@ -18,7 +19,7 @@ beforeAll(async () => {
   link = new NatsLink({ url: nats.url, name: "test", clock: systemClock });
   await link.start();
   await eventually(() => ensureTopology(connection(), 1));
-  bucket = new OwnersBucket(link);
+  bucket = new OwnersBucket(link, new WriteWatch({ clock: systemClock, onSilent: () => {} }));
 }, 20_000);
 afterAll(async () => {
   await link.stop();

@@ -4,6 +4,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import type { Message } from "../../src/domain/delivery.ts";
 import { newId, type UserId, type WebhookId } from "../../src/domain/ids.ts";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
+import { WriteWatch } from "../../src/stream/write-watch.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { countLanes, deliveryAt, lastSequence } from "../../src/stream/inspect.ts";
 import { Publisher } from "../../src/stream/publisher.ts";
@@ -20,7 +21,7 @@ let publisher: Publisher;
 beforeAll(async () => {
   nats = await testNats();
   ({ link, connection } = await connected(nats.url));
-  publisher = new Publisher(link, systemClock);
+  publisher = new Publisher(link, systemClock, new WriteWatch({ clock: systemClock, onSilent: () => {} }));
 }, 30_000);
 afterAll(async () => {
   await link.stop();
