@@ -8,6 +8,7 @@ import type { UserId } from "./domain/ids.ts";
 import { API_QUERY_TIMEOUT_MS, WORKER_QUERY_TIMEOUT_MS } from "./domain/limits.ts";
 import { createCipher } from "./lib/cipher.ts";
 import { systemClock as clock } from "./lib/clock.ts";
+import { Reminder } from "./lib/reminder.ts";
 import { LagMeter } from "./lib/lag-meter.ts";
 import { type Service, ServiceGroup } from "./lib/service.ts";
 import { createLog, describeError } from "./observe/log.ts";
@@ -24,6 +25,9 @@ import { NatsLink } from "./stream/connection.ts";
 import { Publisher } from "./stream/publisher.ts";
 import { WriteWatch } from "./stream/write-watch.ts";
 
+const DESCRIPTORS_REMINDER_MS = 10_000;
+const DESCRIPTORS_REMEDY =
+  "give the process more of them (ulimit -n): one for each request under way, and for each connection kept";
 const UNWRITABLE_REMEDY = "see that its disk has room, and start NATS again: it does not write by itself any more";
 
 export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, string>) {
@@ -70,7 +74,15 @@ export function createFoundation(config: Config, role: "api" | "worker", context
   const restMs = (tookMs: number, userId: UserId) => giveWay.restMs(tookMs, userId);
   const announcer = new Announcer({ outgoing, clock, observe, onAccepted, restMs });
   const acceptance = new AcceptEvents({ database, accounts, announcer, giveWay, clock });
-  const sender = createSender({ clock, version: manifest.version, egressAllow: config.egressAllow });
+  const descriptors = new Reminder(clock, DESCRIPTORS_REMINDER_MS);
+  const sender = createSender({
+    clock,
+    version: manifest.version,
+    egressAllow: config.egressAllow,
+    onOutOfDescriptors() {
+      if (descriptors.isDue("")) observe("descriptors.exhausted", { remedy: DESCRIPTORS_REMEDY });
+    },
+  });
   const cipher = createCipher(config.secretsKey);
   const bus = new Bus(link);
   return {

@@ -71,6 +71,8 @@ export type Catalogue = {
   "circuit.opened": { webhook_id: string; for_ms: number; failures: number };
   "circuit.closed": { webhook_id: string };
   "endpoint.held_back": { webhook_id: string; for_ms: number };
+  /** Requests wait for a descriptor; said every ten seconds for as long as it lasts. */
+  "descriptors.exhausted": { remedy: string };
   "actor.crashed": { webhook_id: string; error: string };
   "record.failed": { results: number; error: string };
   "lease.failed": { task: string; error: string };
@@ -99,6 +101,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "nats.disconnected": "warn",
   "nats.unreachable": "warn",
   "nats.unwritable": "error",
+  "descriptors.exhausted": "error",
   "stream.epoch_began": "warn",
   "stream.unavailable": "warn",
   "postgres.unavailable": "warn",

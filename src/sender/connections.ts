@@ -58,6 +58,12 @@ export class Connections {
     this.#sweep(now);
   }
 
+  /** Ends half of those that are kept, the longest idle first: the process has no descriptor left. */
+  makeRoom(): void {
+    const [...idle] = this.#all;
+    for (const connection of idle.slice(0, Math.ceil(idle.length / 2))) connection.close();
+  }
+
   #forget(connection: Connection): void {
     this.#all.delete(connection);
     const same = this.#byKey.get(connection.key);

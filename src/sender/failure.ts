@@ -1,5 +1,6 @@
 // Names what ends a connection, in words for the webhook's owner: no addresses of ours, no secrets, no stack.
 
+import { closeSync, openSync } from "node:fs";
 import type { FailureStage } from "../domain/outcome.ts";
 
 export type Failure = { stage: FailureStage; error: string };
@@ -33,6 +34,16 @@ const CERTIFICATE = new Map([
 
 export function hasNeverConnected(error: unknown): boolean {
   return NEVER_CONNECTED.has(codeOf(error));
+}
+
+/** The process may open nothing more. The runtime calls it ECONNREFUSED then, as if the receiver had said so. */
+export function isOutOfDescriptors(): boolean {
+  try {
+    closeSync(openSync("/dev/null", "r"));
+    return false;
+  } catch (error) {
+    return ["EMFILE", "ENFILE"].includes(codeOf(error));
+  }
 }
 
 export function failureOf(error: unknown): Failure {

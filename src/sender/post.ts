@@ -2,7 +2,7 @@
 // that what was judged is what is reached. The Host header and the certificate's check still use the name.
 
 import type { WebhookUrl } from "../domain/webhook.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { isAddressLiteral } from "./address.ts";
 import type { AnswerHead } from "./answer-head.ts";
 import type { AnswerReader } from "./answer-reader.ts";
@@ -10,14 +10,14 @@ import { type Body, bodyOf } from "./answer.ts";
 import { Connection, hungUp, type Place } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import type { Deadline } from "./deadline.ts";
-import { type Failure, failureOf, hasNeverConnected, seconds } from "./failure.ts";
+import { type Failure, failureOf, hasNeverConnected, isOutOfDescriptors, seconds } from "./failure.ts";
 
 export type Answered = { kind: "answered"; head: AnswerHead; body: Body };
 
 export type Posted =
   | Answered
   | { kind: "failed"; failure: Failure }
-  /** Not begun: the permission to start was gone. */
+  /** Not begun: the permission to start was gone, or the process has no descriptor left. */
   | { kind: "withheld" };
 
 export type Post = (
@@ -35,9 +35,20 @@ export type Post = (
  */
 const STALE_WITHIN_MS = 1_000;
 
+/** For so long after the process had no descriptor left, what never connected may be its own fault. */
+const EXHAUSTED_PAUSE_MS = 1_000;
+
 /** Makes one request, and reads the answer within bounds. `message`: head and body, as they are to be sent. */
-export function createPost(clock: Clock): Post {
+export function createPost(clock: Clock, onOutOfDescriptors: () => void = () => {}): Post {
   const connections = new Connections(clock);
+  let exhaustedAt = Number.NEGATIVE_INFINITY;
+
+  function noticeDescriptors(): void {
+    if (!isOutOfDescriptors()) return;
+    exhaustedAt = clock.monotonic();
+    connections.makeRoom();
+    onOutOfDescriptors();
+  }
 
   /** `isUnread`: as if the receiver had ended the connection before it saw the request. */
   async function exchange(connection: Connection, message: string, deadline: Deadline) {
@@ -62,6 +73,7 @@ export function createPost(clock: Clock): Post {
         if (!mayStart()) return { kind: "withheld" };
       }
       const connection = new Connection(place);
+      noticeDescriptors();
       deadline.whenPassed(() => connection.close());
       const error = await connection.opened();
       // A process that was frozen meanwhile sees the open connection before its timers.
@@ -73,6 +85,12 @@ export function createPost(clock: Clock): Post {
       failure = failureOf(error);
       // The next address is tried only if this one took no connection.
       if (!hasNeverConnected(error)) break;
+      noticeDescriptors();
+      if (clock.monotonic() - exhaustedAt < EXHAUSTED_PAUSE_MS) {
+        // Nobody knows whose fault it was. It holds its slot meanwhile: so many requests at once are too many.
+        await deadline.within(sleep(clock, EXHAUSTED_PAUSE_MS));
+        return { kind: "withheld" };
+      }
     }
     return failed(failure);
   };

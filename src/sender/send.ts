@@ -35,7 +35,7 @@ export type SendRequest = {
 export type TargetVerdict = { ok: true } | { ok: false; why: string };
 
 export type Sender = {
-  /** Makes one attempt; undefined when `mayStart` withheld it. Never rejects. */
+  /** Makes one attempt; undefined when it could not be begun: withheld by `mayStart`, or no descriptor. Never rejects. */
   send(request: SendRequest): Promise<Outcome | undefined>;
   /** For registration: may this URL be reached? One whose name does not resolve just now may. */
   checkTarget(url: string, userId: string): Promise<TargetVerdict>;
@@ -47,6 +47,8 @@ export type SenderOptions = {
   version: string;
   /** Networks that may be reached although they are not public: CIDRs or addresses. */
   egressAllow: readonly string[];
+  /** The process has no descriptor left for a connection; told for each that is not begun. */
+  onOutOfDescriptors?: () => void;
   /** In place of DNS, for tests. */
   lookup?: Lookup;
 };
@@ -60,8 +62,8 @@ type Ending =
   | { kind: "withheld" };
 
 /** Throws for a faulty `egressAllow`. */
-export function createSender({ clock, version, egressAllow, lookup }: SenderOptions): Sender {
-  const post = createPost(clock);
+export function createSender({ clock, version, egressAllow, onOutOfDescriptors, lookup }: SenderOptions): Sender {
+  const post = createPost(clock, onOutOfDescriptors);
   const deadlines = new Deadlines(clock);
   const resolver = createResolver({ clock, guard: createAddressGuard(egressAllow), lookup });
   const userAgent = `Fairpost/${version}`;
