@@ -31,7 +31,7 @@ const DESCRIPTORS_REMEDY =
 const UNWRITABLE_REMEDY = "see that its disk has room, and start NATS again: it does not write by itself any more";
 
 export function createFoundation(config: Config, role: "api" | "worker", context: Record<string, string>) {
-  const log = createLog(config.logLevel, { role, ...context });
+  const log = createLog(clock, config.logLevel, { role, ...context });
   const { observe } = log;
   const lag = new LagMeter(clock);
   const giveWay = new GiveWay({ clock, lagMs: () => lag.lagMs, calmestLagMs: () => lag.calmestMs });
@@ -142,7 +142,7 @@ export function grouped(role: string, foundation: Foundation, services: readonly
     async stop() {
       await database.close();
       observe("service.stopped", {});
-      log.flush();
+      await log.close();
     },
   };
   return new ServiceGroup(role, [last, key, ...services], (service, error) =>

@@ -1,11 +1,29 @@
 // Log lines: JSON, one per thing that happened, with names from the catalogue.
 
 import pino from "pino";
+import { type Clock, sleep } from "../lib/clock.ts";
 import { LEVELS, type Observe } from "./catalogue.ts";
 
-/** Writes to standard output. `context` is in every line: role, worker id. Flushes every 100 ms and at exit. */
-export function createLog(level: string, context: Record<string, unknown>): { observe: Observe; flush(): void } {
-  const destination = pino.destination({ fd: 1, sync: false, minLength: 4_096, periodicFlush: 100 });
+/** Lines that may wait for a reader who has stopped reading; what comes then is dropped. */
+const WAITING_BYTES_MAX = 16 * 1024 * 1024;
+/** How long a stop waits for that reader. */
+const FLUSH_TIMEOUT_MS = 1_000;
+
+export type Log = {
+  observe: Observe;
+  /** The last one: resolves when everything is written, or nobody reads it. */
+  close(): Promise<void>;
+};
+
+/** Writes to standard output. `context` is in every line: role, worker id. Flushes every 100 ms. */
+export function createLog(clock: Clock, level: string, context: Record<string, unknown>): Log {
+  const destination = pino.destination({
+    fd: 1,
+    sync: false,
+    minLength: 4_096,
+    maxLength: WAITING_BYTES_MAX,
+    periodicFlush: 100,
+  });
   // Nobody reads it any more: the work goes on.
   destination.on("error", () => {});
   const logger = pino(
@@ -22,7 +40,12 @@ export function createLog(level: string, context: Record<string, unknown>): { ob
       const line: object = fields;
       logger[LEVELS[name] ?? "info"](line, name as string);
     },
-    flush: () => destination.flushSync(),
+    async close() {
+      const written = new Promise<void>((resolve) => destination.flush(() => resolve()));
+      await Promise.race([written, sleep(clock, FLUSH_TIMEOUT_MS)]);
+      // What is left would be written as the process exits, however long that takes.
+      destination.destroy();
+    },
   };
 }
 
