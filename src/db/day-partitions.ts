@@ -1,7 +1,7 @@
 // The daily partitions of events, deliveries and attempts: made ahead of time, and dropped when their time is over.
 
 import type { TransactionSql } from "postgres";
-import type { Sql } from "./database.ts";
+import type { Database, Sql } from "./database.ts";
 
 export const DAILY_TABLES = ["events", "deliveries", "attempts"] as const;
 export type DailyTable = (typeof DAILY_TABLES)[number];
@@ -97,24 +97,29 @@ async function withShortLocks<Result>(
   return result as Result;
 }
 
-/** Up to a chunk of the subscribers of deleted users. */
+/** Up to a chunk of the subscribers of deleted users, but for those that somebody changes just now. */
 export async function purgeDeletedUsers(sql: Sql, rowsMax: number): Promise<number> {
   const rows = await sql`DELETE FROM subscribers WHERE id IN (
-    SELECT s.id FROM users u JOIN subscribers s ON s.user_id = u.id WHERE u.deleted_at IS NOT NULL LIMIT ${rowsMax}
+    SELECT s.id FROM users u JOIN subscribers s ON s.user_id = u.id WHERE u.deleted_at IS NOT NULL
+    ORDER BY s.id LIMIT ${rowsMax} FOR UPDATE OF s SKIP LOCKED
   ) RETURNING 1`;
   return rows.length;
 }
 
 /** Runs `work` unless another process is at it just now. */
-export async function withHousekeepingLock(sql: Sql, work: () => Promise<void>): Promise<void> {
-  const connection = await sql.reserve();
+export async function withHousekeepingLock({ sql, run }: Database, work: () => Promise<void>): Promise<void> {
+  const reserving = sql.reserve();
+  const connection = await run(() => reserving).catch((error: unknown) => {
+    reserving.then((late) => late.release()).catch(() => {});
+    throw error;
+  });
   try {
-    const [row] = await connection`SELECT pg_try_advisory_lock(hashtext('fairpost.housekeeping')) AS locked`;
+    const [row] = await run(() => connection`SELECT pg_try_advisory_lock(hashtext('fairpost.housekeeping')) AS locked`);
     if (row?.["locked"] !== true) return;
     try {
       await work();
     } finally {
-      await connection`SELECT pg_advisory_unlock(hashtext('fairpost.housekeeping'))`;
+      await run(() => connection`SELECT pg_advisory_unlock(hashtext('fairpost.housekeeping'))`);
     }
   } finally {
     connection.release();

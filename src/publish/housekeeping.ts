@@ -45,7 +45,7 @@ export class Housekeeping implements Service {
     const { database, clock, observe } = this.#options;
     let pauseMs = INTERVAL_MS;
     try {
-      await withHousekeepingLock(database.sql, async () => {
+      await withHousekeepingLock(database, async () => {
         if (!(await this.#clean())) pauseMs = RETRY_MS;
       });
     } catch (error) {

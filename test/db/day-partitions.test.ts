@@ -184,16 +184,16 @@ test("deleted users' subscribers are purged in chunks", async () => {
 test("housekeeping is done by one process at a time", async () => {
   const entered = Promise.withResolvers<void>();
   const leave = Promise.withResolvers<void>();
-  const first = withHousekeepingLock(rows.sql, async () => {
+  const first = withHousekeepingLock(rows.db, async () => {
     entered.resolve();
     await leave.promise;
   });
   await entered.promise;
   let second = 0;
-  await withHousekeepingLock(rows.sql, async () => void (second += 1));
+  await withHousekeepingLock(rows.db, async () => void (second += 1));
   expect(second).toBe(0);
   leave.resolve();
   await first;
-  await withHousekeepingLock(rows.sql, async () => void (second += 1));
+  await withHousekeepingLock(rows.db, async () => void (second += 1));
   expect(second).toBe(1);
 });

@@ -2,7 +2,7 @@
 // and what comes next finds new ones. (See src/db/postgres@3.4.9.patch.)
 
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Database, openDatabase, type Sql } from "../../src/db/database.ts";
+import { type Database, openDatabase } from "../../src/db/database.ts";
 import { withHousekeepingLock } from "../../src/db/day-partitions.ts";
 import { systemClock as clock } from "../../src/lib/clock.ts";
 import { TcpProxy } from "../faults/tcp-proxy.ts";
@@ -108,8 +108,8 @@ describe.each(["sql", "orm"] as const)("a transaction of %s whose connection bre
 test("a lock whose connection breaks is given up, and taken again on a new one", async () => {
   const hasBegun = Promise.withResolvers<void>();
   const mayEnd = Promise.withResolvers<void>();
-  const lock = (sql: Sql, work: () => Promise<void>) => endOf(withHousekeepingLock(sql, work));
-  const ended = lock(database.sql, async () => {
+  const lock = (work: () => Promise<void>) => endOf(withHousekeepingLock(database, work));
+  const ended = lock(async () => {
     hasBegun.resolve();
     await mayEnd.promise;
   });
@@ -121,7 +121,7 @@ test("a lock whose connection breaks is given up, and taken again on a new one",
   await isWhole();
   let isTaken = false;
   await eventually(async () => {
-    await lock(database.sql, () => Promise.resolve(void (isTaken = true)));
+    await lock(() => Promise.resolve(void (isTaken = true)));
     expect(isTaken).toBe(true);
   });
 });
