@@ -121,9 +121,9 @@ export function createWorker(config: Config, isFair = true): Service {
     load: (ids) => database.run(() => listEndpointSettings(sql, ids)),
     decrypt: (secret, webhookId) => cipher.decrypt(secret, webhookId),
     circuits,
-    async disable(webhookId, reason) {
-      const isNew = await database.run(() => disableWebhook(sql, webhookId, reason));
-      bus.announceWebhookChanged(webhookId);
+    async disable(endpoint, reason) {
+      const isNew = await database.run(() => disableWebhook(sql, endpoint, reason));
+      bus.announceWebhookChanged(endpoint.webhookId);
       return isNew;
     },
     async announceDisabled({ webhookId, userId, url }, reason) {

@@ -92,12 +92,19 @@ export async function noteSuccesses(sql: Sql, webhookIds: readonly WebhookId[]):
   );
 }
 
-/** Disables a webhook and marks its pending deliveries for cancellation. False: it was disabled already. */
-export async function disableWebhook(sql: Sql, webhookId: WebhookId, reason: string): Promise<boolean> {
+/**
+ * Disables a webhook that still has this URL, and marks its pending deliveries for cancellation. False: it was disabled
+ * already, or has another URL.
+ */
+export async function disableWebhook(
+  sql: Sql,
+  { webhookId, url }: { webhookId: WebhookId; url: string },
+  reason: string,
+): Promise<boolean> {
   const rows = await sql`
     WITH disabled AS (
       UPDATE webhooks SET is_active = false, disabled_reason = ${reason}, updated_at = now()
-      WHERE id = ${webhookId} AND is_active AND deleted_at IS NULL RETURNING id
+      WHERE id = ${webhookId} AND url = ${url} AND is_active AND deleted_at IS NULL RETURNING id
     )
     UPDATE endpoints SET cancel_before = now() WHERE webhook_id IN (SELECT id FROM disabled) RETURNING webhook_id`;
   return rows.length > 0;

@@ -32,8 +32,8 @@ export type EndpointCacheOptions = {
   decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
   circuits: { load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void };
-  /** False: it was disabled already. */
-  disable(webhookId: WebhookId, reason: string): Promise<boolean>;
+  /** False: it was disabled already, or has another URL by now. */
+  disable(endpoint: Endpoint, reason: string): Promise<boolean>;
   /** Tells the webhook's owner, once. */
   announceDisabled(endpoint: Endpoint, reason: string): Promise<void>;
 };
@@ -52,6 +52,8 @@ export class EndpointCache implements Endpoints {
   readonly #entries: TtlCache<WebhookId, Entry>;
   /** What of a webhook was pending before then is cancelled. The table forgets the mark once the rows say so themselves. */
   readonly #cancelled: TtlCache<WebhookId, number>;
+  /** URLs that nothing more is sent to while their webhooks are being disabled. */
+  readonly #shut: TtlCache<WebhookId, string>;
   readonly #loads: Batcher<WebhookId, LoadedEndpoint | undefined>;
   /** Loads under way that are up to date. When a change of the webhook is announced its load serves who asked, and is not kept. */
   readonly #underWay = new Map<WebhookId, Promise<Endpoint | undefined>>();
@@ -65,6 +67,7 @@ export class EndpointCache implements Endpoints {
       ttlMs: CANCELLATION_REMEMBERED_MS,
       entriesMax: WEBHOOK_CACHE_ENTRIES_MAX,
     });
+    this.#shut = new TtlCache({ clock, ttlMs: WEBHOOK_CACHE_MS, entriesMax: WEBHOOK_CACHE_ENTRIES_MAX });
     this.#loads = new Batcher({
       clock,
       sizeMax: () => LOAD_BATCH_MAX,
@@ -97,6 +100,7 @@ export class EndpointCache implements Endpoints {
   forget(webhookId: WebhookId): void {
     this.#underWay.delete(webhookId);
     this.#entries.delete(webhookId);
+    this.#shut.delete(webhookId);
   }
 
   /** Its rows that were pending before then are cancelled: their messages in mailboxes are never sent, enabled again or not. */
@@ -105,9 +109,10 @@ export class EndpointCache implements Endpoints {
     this.forget(webhookId);
   }
 
-  shut(endpoint: Endpoint): void {
-    this.#underWay.delete(endpoint.webhookId);
-    this.#entries.set(endpoint.webhookId, { endpoint: { ...endpoint, isActive: false } });
+  /** It may have another URL by now, and then stays open: what is read next says so. */
+  shut({ webhookId, url }: Endpoint): void {
+    this.#shut.set(webhookId, url);
+    this.#entries.delete(webhookId);
   }
 
   disable(endpoint: Endpoint, reason: string): void {
@@ -115,7 +120,12 @@ export class EndpointCache implements Endpoints {
   }
 
   async #disable(endpoint: Endpoint, reason: string): Promise<void> {
-    if (!(await this.#options.disable(endpoint.webhookId, reason))) return;
+    try {
+      if (!(await this.#options.disable(endpoint, reason))) return;
+    } finally {
+      // Whatever came of it stands in the table now.
+      this.forget(endpoint.webhookId);
+    }
     this.#options.observe("webhook.disabled", { webhook_id: endpoint.webhookId, reason });
     await this.#options.announceDisabled(endpoint, reason);
   }
@@ -131,7 +141,7 @@ export class EndpointCache implements Endpoints {
   async #read(webhookId: WebhookId, isUpToDate: () => boolean): Promise<Endpoint | undefined> {
     const askedAt = this.#options.clock.monotonic();
     try {
-      const loaded = this.#withCancellation(await this.#loads.add(webhookId));
+      const loaded = this.#withMarks(await this.#loads.add(webhookId));
       if (!isUpToDate()) return loaded;
       this.#entries.set(webhookId, { endpoint: loaded });
       if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
@@ -141,10 +151,13 @@ export class EndpointCache implements Endpoints {
     }
   }
 
-  #withCancellation(loaded: LoadedEndpoint | undefined): LoadedEndpoint | undefined {
-    const before = loaded === undefined ? undefined : this.#cancelled.get(loaded.webhookId);
-    if (loaded === undefined || before === undefined) return loaded;
-    return { ...loaded, cancelBefore: Math.max(before, loaded.cancelBefore ?? before) };
+  /** With what is known here and need not stand in the table. */
+  #withMarks(loaded: LoadedEndpoint | undefined): LoadedEndpoint | undefined {
+    if (loaded === undefined) return undefined;
+    const isActive = loaded.isActive && this.#shut.get(loaded.webhookId) !== loaded.url;
+    const before = this.#cancelled.get(loaded.webhookId) ?? Number.NEGATIVE_INFINITY;
+    const cancelBefore = Math.max(before, loaded.cancelBefore ?? Number.NEGATIVE_INFINITY);
+    return { ...loaded, isActive, cancelBefore: Number.isFinite(cancelBefore) ? cancelBefore : null };
   }
 
   #background(task: string, work: Promise<void>): void {

@@ -53,9 +53,12 @@ export interface Endpoints {
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined>;
   /** How many requests the endpoint takes at once, as last read: 1 until its settings have been. Asked all the time. */
   maxInFlight(webhookId: WebhookId): number;
-  /** No further request to it starts here. */
+  /** No further request to its URL starts here. */
   shut(endpoint: Endpoint): void;
-  /** Disables the webhook, cancels what waits for it, and tells its owner by an event. */
+  /**
+   * Disables the webhook, cancels what waits for it, and tells its owner by an event: unless it has been given another
+   * URL, of which nothing is known yet.
+   */
   disable(endpoint: Endpoint, reason: string): void;
 }
 

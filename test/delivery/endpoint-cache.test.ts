@@ -25,6 +25,8 @@ function endpointOf(webhookId: WebhookId, url: string, cancelBefore: number | nu
   };
 }
 
+const shutOf = (url: string) => ({ ...endpointOf(ours, url), secrets: [], unreadable: null });
+
 /** Secrets are in plain here. */
 function decrypt(secret: Uint8Array, webhookId: WebhookId): string {
   if (webhookId === broken) throw new Error("cannot decrypt");
@@ -97,9 +99,9 @@ describe("what is being read", () => {
   test("does not open an endpoint that was shut meanwhile", async () => {
     const { made, loads, find } = cache();
     const before = find(ours);
-    made.shut({ ...endpointOf(ours, "gone"), secrets: [], unreadable: null });
-    await loads[0]?.answer("old");
-    expect(await before).toMatchObject({ url: "old" });
+    made.shut(shutOf("gone"));
+    await loads[0]?.answer("gone");
+    expect(await before).toMatchObject({ url: "gone", isActive: false });
     expect(made.find(ours)).toMatchObject({ url: "gone", isActive: false });
   });
 
@@ -123,6 +125,35 @@ describe("what is being read", () => {
     const found = Promise.resolve(made.find(ours));
     clock.advance(1);
     expect(await found).toMatchObject({ url: "up" });
+  });
+});
+
+describe("an endpoint that is shut", () => {
+  test("is shut at its URL: one that its owner has given it meanwhile stays open", async () => {
+    const { made, loads, find } = cache();
+    const before = find(ours);
+    await loads[0]?.answer("old");
+    expect(await before).toMatchObject({ url: "old", isActive: true });
+    made.forget(ours);
+    made.shut(shutOf("old"));
+    const after = find(ours);
+    await loads[1]?.answer("new");
+    expect(await after).toMatchObject({ url: "new", isActive: true });
+    expect(made.find(ours)).toMatchObject({ url: "new", isActive: true });
+  });
+
+  test("opens when a change of it is announced, and when its time is over without one", async () => {
+    const { clock, made, loads, find } = cache();
+    for (const open of [() => made.forget(ours), () => clock.advance(WEBHOOK_CACHE_MS)]) {
+      made.shut(shutOf("url"));
+      const shut = find(ours);
+      await loads.at(-1)?.answer("url");
+      expect(await shut).toMatchObject({ isActive: false });
+      open();
+      const opened = find(ours);
+      await loads.at(-1)?.answer("url");
+      expect(await opened).toMatchObject({ isActive: true });
+    }
   });
 });
 
