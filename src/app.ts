@@ -112,7 +112,7 @@ export function createWorker(config: Config, isFair = true): Service {
   const circuits = new Circuits({
     clock,
     observe,
-    save: (webhookId, change) => database.run(() => saveCircuit(sql, webhookId, change)),
+    save: (target, change) => database.run(() => saveCircuit(sql, target, change)),
     noteSuccesses: (webhookIds) => database.run(() => noteSuccesses(sql, webhookIds)),
   });
   const endpoints = new EndpointCache({

@@ -64,20 +64,26 @@ export async function listEndpointSettings(sql: Sql, ids: readonly WebhookId[]):
   }));
 }
 
-/** A transition of an endpoint's circuit or gate. The gate never opens earlier than it was to, unless all is well. */
+/**
+ * A transition of an endpoint's circuit or gate; nothing when the webhook has another URL by now. The gate never opens
+ * earlier than it was to, unless all is well.
+ */
 export async function saveCircuit(
   sql: Sql,
-  webhookId: WebhookId,
+  { webhookId, url }: { webhookId: WebhookId; url: string },
   { circuit, shutForMs, isFailing }: { circuit: Circuit; shutForMs: number; isFailing: boolean },
 ): Promise<void> {
-  await sql`UPDATE endpoints SET
+  // The share lock waits for a change of the URL that is not committed yet, and then looks at it again.
+  await sql`
+    WITH unchanged AS (SELECT id FROM webhooks WHERE id = ${webhookId} AND url = ${url} FOR SHARE)
+    UPDATE endpoints SET
       circuit = ${circuit.isOpen ? "open" : "closed"}, failures = ${circuit.failures}, openings = ${circuit.openings},
       open_until = CASE
         WHEN ${shutForMs}::float8 > 0 THEN greatest(open_until, now() + ${shutForMs}::float8 * interval '1 millisecond')
         WHEN NOT ${isFailing}::boolean THEN NULL
         ELSE open_until END,
       failing_since = CASE WHEN ${isFailing}::boolean THEN coalesce(failing_since, now()) END
-    WHERE webhook_id = ${webhookId}`;
+    WHERE webhook_id IN (SELECT id FROM unchanged)`;
 }
 
 export async function noteSuccesses(sql: Sql, webhookIds: readonly WebhookId[]): Promise<void> {

@@ -82,12 +82,12 @@ export class Attempts {
     const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
     const { circuits } = this.#options;
-    const gate = circuits.ask(held.message.webhookId);
+    const gate = circuits.ask(endpoint as Endpoint);
     if (gate === "shut") return this.end(held, { kind: "handed_back" });
     const isProbe = gate === "probe";
     const outcome = await this.#post(held, endpoint as Endpoint);
     if (outcome === undefined) {
-      if (isProbe) circuits.withdrawProbe(held.message.webhookId);
+      if (isProbe) circuits.withdrawProbe(endpoint as Endpoint);
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
     this.#options.onOutcome(outcome);
@@ -139,8 +139,8 @@ export class Attempts {
   }
 
   /** Tells the circuit how the attempt ended. Why the webhook should be disabled; undefined: it should not. */
-  #whyDisable({ webhookId }: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
-    const verdict = this.#options.circuits.tell(webhookId, outcome, isProbe);
+  #whyDisable(endpoint: Endpoint, outcome: Outcome, isProbe: boolean): string | undefined {
+    const verdict = this.#options.circuits.tell(endpoint, outcome, isProbe);
     if (outcome.kind === "gone") return DISABLED_REASONS.gone;
     return verdict === "hopeless" ? DISABLED_REASONS.hopeless : undefined;
   }

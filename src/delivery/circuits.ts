@@ -1,5 +1,6 @@
 // The gates of this worker's endpoints: shut by an open circuit or by a receiver's Retry-After. Kept in memory, written to
-// `endpoints` on transitions, so that they hold wherever the partition goes.
+// `endpoints` on transitions, so that they hold wherever the partition goes. Each is the gate of a URL: when its webhook
+// is given another one, what the former one still answers counts no more.
 
 import { afterOutcome, type Circuit, CLOSED } from "../domain/circuit.ts";
 import type { WebhookId } from "../domain/ids.ts";
@@ -10,6 +11,9 @@ import type { Service } from "../lib/service.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
+import type { Endpoint } from "./ports.ts";
+
+type Target = Pick<Endpoint, "webhookId" | "url">;
 
 /** As it stands in the table; times in milliseconds. */
 export type StoredCircuit = {
@@ -24,7 +28,8 @@ export type CircuitChange = { circuit: Circuit; shutForMs: number; isFailing: bo
 export type CircuitsOptions = {
   clock: Clock;
   observe: Observe;
-  save: (webhookId: WebhookId, change: CircuitChange) => Promise<void>;
+  /** Writes nothing when the webhook has another URL by now. */
+  save: (target: Target, change: CircuitChange) => Promise<void>;
   /** Endpoints that had a success lately; called at most once a flush. */
   noteSuccesses: (webhookIds: readonly WebhookId[]) => Promise<void>;
 };
@@ -33,6 +38,7 @@ export type CircuitsOptions = {
 export type Gate = "open" | "shut" | "probe";
 
 type State = {
+  url: string;
   circuit: Circuit;
   gateOpensAt: number;
   isProbing: boolean;
@@ -91,10 +97,10 @@ export class Circuits implements Service {
   }
 
   /** What the table says, whenever it has been read; `askedAt`: monotonic time before that. */
-  load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void {
+  load({ webhookId, url }: Target, stored: StoredCircuit, askedAt: number): void {
     // Written meanwhile: what was read may be from before it.
     if ((this.#changedAt.get(webhookId) ?? Number.NEGATIVE_INFINITY) > askedAt) return;
-    const known = this.#states.get(webhookId);
+    const known = this.#stateOf({ webhookId, url });
     if (known !== undefined && (known.writes > 0 || known.isProbing)) return;
     const isWell = !stored.circuit.isOpen && stored.gateOpensInMs === 0 && stored.failingForMs === null;
     if (isWell && (known === undefined || known.circuit.isOpen || known.isFailureNoted)) {
@@ -103,6 +109,7 @@ export class Circuits implements Service {
     }
     const now = this.#options.clock.monotonic();
     this.#states.set(webhookId, {
+      url,
       circuit: stored.circuit.isOpen ? stored.circuit : (known?.circuit ?? stored.circuit),
       gateOpensAt: now + stored.gateOpensInMs,
       isProbing: false,
@@ -119,8 +126,8 @@ export class Circuits implements Service {
   }
 
   /** May an attempt start? After `probe` its outcome must be told. */
-  ask(webhookId: WebhookId): Gate {
-    const state = this.#states.get(webhookId);
+  ask(target: Target): Gate {
+    const state = this.#stateOf(target);
     if (state === undefined) return "open";
     const now = this.#options.clock.monotonic();
     state.touchedAt = now;
@@ -132,22 +139,24 @@ export class Circuits implements Service {
   }
 
   /** The probe did not take place. */
-  withdrawProbe(webhookId: WebhookId): void {
+  withdrawProbe({ webhookId, url }: Target): void {
     const state = this.#states.get(webhookId);
-    if (state !== undefined) state.isProbing = false;
+    if (state?.url === url) state.isProbing = false;
   }
 
   /**
    * How an attempt ended; `isProbe`: so was it allowed to begin. `hopeless`: nothing has succeeded for so long that the
    * webhook should be disabled.
    */
-  tell(webhookId: WebhookId, outcome: Outcome, isProbe: boolean): "hopeless" | undefined {
+  tell(target: Target, outcome: Outcome, isProbe: boolean): "hopeless" | undefined {
+    const { webhookId, url } = target;
+    const known = this.#states.get(webhookId);
+    if (known !== undefined && known.url !== url) return undefined;
     const isSuccess = outcome.kind === "accepted";
     if (isSuccess) this.#succeeded.add(webhookId);
-    const known = this.#states.get(webhookId);
     if (known === undefined && isSuccess) return undefined;
     const now = this.#options.clock.monotonic();
-    const state = known ?? well(now);
+    const state = known ?? well(url, now);
     state.touchedAt = now;
     const before = state.circuit;
     const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
@@ -163,13 +172,22 @@ export class Circuits implements Service {
     if (isSuccess) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
     if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== state.isFailureNoted) {
-      this.#save(webhookId, state, { circuit, shutForMs, isFailing: state.isFailureNoted }, before);
+      this.#save(target, state, { circuit, shutForMs, isFailing: state.isFailureNoted }, before);
     }
     return failingForMs > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }
 
-  #save(webhookId: WebhookId, state: State, change: CircuitChange, before: Circuit): void {
+  /** What is remembered of this URL: of a former one nothing is. */
+  #stateOf({ webhookId, url }: Target): State | undefined {
+    const state = this.#states.get(webhookId);
+    if (state === undefined || state.url === url) return state;
+    this.#states.delete(webhookId);
+    return undefined;
+  }
+
+  #save(target: Target, state: State, change: CircuitChange, before: Circuit): void {
     const { observe, save } = this.#options;
+    const { webhookId } = target;
     const { circuit, shutForMs } = change;
     if (circuit.openings > before.openings) {
       observe("circuit.opened", { webhook_id: webhookId, for_ms: Math.round(shutForMs), failures: circuit.failures });
@@ -177,7 +195,7 @@ export class Circuits implements Service {
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
     state.writes += 1;
     this.#changedAt.set(webhookId, this.#options.clock.monotonic());
-    save(webhookId, change)
+    save(target, change)
       .catch((error: unknown) => this.#report(`save circuit of ${webhookId}`, error))
       .finally(() => {
         state.writes -= 1;
@@ -202,8 +220,9 @@ export class Circuits implements Service {
   }
 }
 
-function well(now: number): State {
+function well(url: string, now: number): State {
   return {
+    url,
     circuit: CLOSED,
     gateOpensAt: 0,
     isProbing: false,

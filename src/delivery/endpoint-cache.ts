@@ -31,7 +31,7 @@ export type EndpointCacheOptions = {
   /** Throws for a secret that cannot be read: with another key, or changed. */
   decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
-  circuits: { load(webhookId: WebhookId, stored: StoredCircuit, askedAt: number): void };
+  circuits: { load(target: Pick<Endpoint, "webhookId" | "url">, stored: StoredCircuit, askedAt: number): void };
   /** False: it was disabled already, or has another URL by now. */
   disable(endpoint: Endpoint, reason: string): Promise<boolean>;
   /** Tells the webhook's owner, once. */
@@ -144,7 +144,7 @@ export class EndpointCache implements Endpoints {
       const loaded = this.#withMarks(await this.#loads.add(webhookId));
       if (!isUpToDate()) return loaded;
       this.#entries.set(webhookId, { endpoint: loaded });
-      if (loaded !== undefined) this.#options.circuits.load(webhookId, loaded.stored, askedAt);
+      if (loaded !== undefined) this.#options.circuits.load(loaded, loaded.stored, askedAt);
       return loaded;
     } finally {
       if (isUpToDate()) this.#underWay.delete(webhookId);

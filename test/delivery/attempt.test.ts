@@ -1,7 +1,6 @@
 // A turn of a delivery, from what is known of its endpoint to what the stream is told.
 
 import { describe, expect, test } from "bun:test";
-import type { WebhookId } from "../../src/domain/ids.ts";
 import type { Outcome } from "../../src/domain/outcome.ts";
 import { attemptsWith, endpointOf } from "./attempts.ts";
 
@@ -62,6 +61,6 @@ test("only the probe's own end lets another begin: a request from before the cir
   await take();
   expect(sent).toHaveLength(8);
   await sent[7]?.end(undefined);
-  expect(circuits.ask("webhook" as WebhookId)).toBe("probe");
+  expect(circuits.ask(endpointOf())).toBe("probe");
   expect(answered.filter((answer) => answer === "ack")).toHaveLength(2);
 });

@@ -8,7 +8,8 @@ import { ENDPOINT_FAILING_MAX_MS } from "../../src/domain/limits.ts";
 import type { Outcome } from "../../src/domain/outcome.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 
-const webhook = "01900000-0000-7000-8000-000000000001" as WebhookId;
+const webhook = { webhookId: "01900000-0000-7000-8000-000000000001" as WebhookId, url: "https://example.com/" };
+const moved = { ...webhook, url: "https://example.com/new" };
 const answered = (statusCode: number, retryAfterMs: number | null = null): Outcome => {
   const answer = { statusCode, responseBody: null, retryAfterMs };
   return statusCode < 300
@@ -19,10 +20,12 @@ const answered = (statusCode: number, retryAfterMs: number | null = null): Outco
 function started() {
   const clock = new ManualClock();
   const saved: CircuitChange[] = [];
+  const savedOf: object[] = [];
   const circuits = new Circuits({
     clock,
     observe: () => {},
-    save: async (_, change) => {
+    save: async (target, change) => {
+      savedOf.push(target);
       saved.push(change);
     },
     noteSuccesses: async () => {},
@@ -30,8 +33,9 @@ function started() {
   const fail = (times: number) => {
     for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500), false);
   };
-  const load = (stored: StoredCircuit, askedAt = clock.monotonic()) => circuits.load(webhook, stored, askedAt);
-  return { clock, circuits, saved, fail, load };
+  const load = (stored: StoredCircuit, askedAt = clock.monotonic(), target = webhook) =>
+    circuits.load(target, stored, askedAt);
+  return { clock, circuits, saved, savedOf, fail, load };
 }
 
 const WELL: StoredCircuit = { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null };
@@ -153,6 +157,38 @@ describe("a gate", () => {
     }
     expect(saved).toEqual([]);
     expect(circuits.size).toBe(0);
+  });
+});
+
+describe("when the webhook is given another URL", () => {
+  test("what the former one answers neither shuts the gate of the new one nor counts for it", () => {
+    const { clock, circuits, fail, load } = started();
+    fail(4);
+    load(WELL, clock.monotonic(), moved);
+    expect(circuits.ask(moved)).toBe("open");
+    circuits.tell(moved, answered(500), false);
+    fail(1);
+    expect(circuits.ask(moved)).toBe("open");
+    for (let failure = 0; failure < 4; failure += 1) circuits.tell(moved, answered(500), false);
+    expect(circuits.ask(moved)).toBe("shut");
+  });
+
+  test("a circuit that the former one opens after the change holds nothing up, and says whose it is", () => {
+    const { circuits, savedOf, fail } = started();
+    expect(circuits.ask(moved)).toBe("open");
+    fail(5);
+    expect(savedOf).toEqual([webhook]);
+    expect(circuits.ask(moved)).toBe("open");
+    expect(circuits.size).toBe(0);
+  });
+
+  test("a probe of the former one that is withdrawn leaves the new one's alone", () => {
+    const { clock, circuits } = started();
+    for (let failure = 0; failure < 5; failure += 1) circuits.tell(moved, answered(500), false);
+    clock.advance(1_000);
+    expect(circuits.ask(moved)).toBe("probe");
+    circuits.withdrawProbe(webhook);
+    expect(circuits.ask(moved)).toBe("shut");
   });
 });
 
