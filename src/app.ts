@@ -5,7 +5,7 @@ import { createApiApp } from "./api/app.ts";
 import { ensureFirstSuperuser } from "./api/first-superuser.ts";
 import type { Config } from "./config.ts";
 import { isRefusedValue } from "./db/database.ts";
-import { disableWebhook, listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
+import { listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
 import { Pulse } from "./db/pulse.ts";
 import { checkDeliveries, recordResults } from "./db/results.ts";
 import { createFoundation, grouped } from "./foundation.ts";
@@ -20,10 +20,8 @@ import { Tenures } from "./delivery/tenures.ts";
 import { Dispatcher } from "./dispatch/dispatcher.ts";
 import type { UserId } from "./domain/ids.ts";
 import { STREAM_MESSAGES_PER_SUBJECT_MAX } from "./domain/limits.ts";
-import { webhookDisabledData } from "./domain/operational-event.ts";
 import { type Priority, PRIORITY_WEIGHTS } from "./domain/priority.ts";
 import { systemClock } from "./lib/clock.ts";
-import { jsonText, RawJson } from "./lib/json.ts";
 import { createPasswords } from "./lib/password.ts";
 import { ownIdentity } from "./lib/process-identity.ts";
 import { systemRandom } from "./lib/random.ts";
@@ -122,13 +120,9 @@ export function createWorker(config: Config, isFair = true): Service {
     decrypt: (secret, webhookId) => cipher.decrypt(secret, webhookId),
     circuits,
     async disable(endpoint, reason) {
-      const isNew = await database.run(() => disableWebhook(sql, endpoint, reason));
+      const isNew = await acceptance.disableWebhook(endpoint, reason);
       bus.announceWebhookChanged(endpoint.webhookId);
       return isNew;
-    },
-    async announceDisabled({ webhookId, userId, url }, reason) {
-      const data = new RawJson(jsonText(webhookDisabledData({ id: webhookId, url }, reason)));
-      await acceptance.publishEvent({ userId, type: "webhook.disabled", data, notTo: webhookId });
     },
   });
   bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));

@@ -32,10 +32,8 @@ export type EndpointCacheOptions = {
   decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
   circuits: { load(target: Pick<Endpoint, "webhookId" | "url">, stored: StoredCircuit, askedAt: number): void };
-  /** False: it was disabled already, or has another URL by now. */
+  /** And accepts the event that tells its owner: both or neither. False: it was disabled already, or has another URL. */
   disable(endpoint: Endpoint, reason: string): Promise<boolean>;
-  /** Tells the webhook's owner, once. */
-  announceDisabled(endpoint: Endpoint, reason: string): Promise<void>;
 };
 
 const LOAD_BATCH_MAX = 500;
@@ -127,7 +125,6 @@ export class EndpointCache implements Endpoints {
       this.forget(endpoint.webhookId);
     }
     this.#options.observe("webhook.disabled", { webhook_id: endpoint.webhookId, reason });
-    await this.#options.announceDisabled(endpoint, reason);
   }
 
   #load(webhookId: WebhookId): Promise<Endpoint | undefined> {

@@ -1,5 +1,5 @@
-// Accepts what the API was told: one statement, one commit, and only then the publish. Calls that arrive together share
-// a statement.
+// Accepts what the API was told, and what the delivery side tells an account: one statement, one commit, and only then
+// the publish. Calls that arrive together share a statement.
 
 import {
   type Accepted,
@@ -12,11 +12,13 @@ import {
   type SubscriberRow,
 } from "../db/accept.ts";
 import { type Database, isRefusedValue } from "../db/database.ts";
+import { disableWebhook } from "../db/endpoints.ts";
 import { changeSubscriberRow, deleteSubscriberRow } from "../db/subscriber-changes.ts";
 import { notFound } from "../domain/error.ts";
 import { patternsMatching } from "../domain/event-type.ts";
 import type { Event, NewEvent } from "../domain/event.ts";
-import { type EventId, newId, type SubscriberId, type UserId } from "../domain/ids.ts";
+import { type EventId, newId, type SubscriberId, type UserId, type WebhookId } from "../domain/ids.ts";
+import { webhookDisabledData } from "../domain/operational-event.ts";
 import { INSTANT, payloadPieces } from "../domain/payload.ts";
 import { loweredPriority, type Priority } from "../domain/priority.ts";
 import type { NewSubscriber, Subscriber, SubscriberChange } from "../domain/subscriber.ts";
@@ -106,6 +108,22 @@ export class AcceptEvents implements Acceptance, Service {
       if (deleted === undefined) throw notFound("subscriber");
       const data = { subscriber: subscriberData(deleted, deleted.createdAt) };
       return { events: [eventRow({ userId, type: "subscriber.deleted", data, priority })], result: undefined };
+    });
+  }
+
+  /**
+   * Disables a webhook that still has this URL, and publishes `webhook.disabled` to its owner's others. False: it was
+   * disabled already, or has another URL.
+   */
+  async disableWebhook(
+    { webhookId, userId, url }: { webhookId: WebhookId; userId: UserId; url: string },
+    reason: string,
+  ): Promise<boolean> {
+    return this.#change(userId, async (sql, priority) => {
+      const isNew = await disableWebhook(sql, { webhookId, url }, reason);
+      const data = webhookDisabledData({ id: webhookId, url }, reason);
+      const event = { userId, type: "webhook.disabled", data, priority, notTo: webhookId };
+      return { events: isNew ? [eventRow(event)] : [], result: isNew };
     });
   }
 

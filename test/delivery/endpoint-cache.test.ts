@@ -51,7 +51,6 @@ function cache() {
     decrypt,
     circuits: { load: () => {} },
     disable: () => Promise.resolve(true),
-    announceDisabled: () => Promise.resolve(),
   });
   const find = (webhookId: WebhookId) => {
     const found = Promise.resolve(made.find(webhookId));
@@ -116,7 +115,6 @@ describe("what is being read", () => {
       decrypt,
       circuits: { load: () => {} },
       disable: () => Promise.resolve(true),
-      announceDisabled: () => Promise.resolve(),
     });
     const failed = Promise.resolve(made.find(ours));
     clock.advance(1);
