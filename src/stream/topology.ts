@@ -33,6 +33,9 @@ export type Topology = {
 /** One per partition and priority. */
 export const CONSUMERS = ALL_PARTITIONS.length * PRIORITIES.length;
 
+/** Where the bucket's keys are. */
+const OWNERS_STREAM = `KV_${OWNERS_BUCKET}`;
+
 /** The stream exists with settings that cannot be changed; the message says which, and what to do. */
 export class TopologyConflict extends Error {}
 
@@ -40,7 +43,7 @@ export async function ensureTopology(connection: NatsConnection, replicas: numbe
   const manager = await jetstreamManager(connection);
   const stream = await ensureStream(manager, replicas);
   await ensureConsumers(manager);
-  const bucket = await ensureBucket(connection, replicas);
+  const bucket = await ensureBucket(connection, manager, replicas);
   const bucketAgeMs = bucket.ts === undefined ? 0 : Math.max(0, Date.parse(bucket.ts) - Date.parse(bucket.created));
   return { streamCreatedAt: String(stream.created), bucketCreatedAt: String(bucket.created), bucketAgeMs };
 }
@@ -49,10 +52,7 @@ export async function ensureTopology(connection: NatsConnection, replicas: numbe
 export async function isUnchanged(connection: NatsConnection, known: Topology): Promise<boolean> {
   try {
     const manager = await jetstreamManager(connection, { checkAPI: false });
-    const [stream, bucket] = await Promise.all([
-      manager.streams.info(STREAM),
-      manager.streams.info(`KV_${OWNERS_BUCKET}`),
-    ]);
+    const [stream, bucket] = await Promise.all([manager.streams.info(STREAM), manager.streams.info(OWNERS_STREAM)]);
     return (
       String(stream.created) === known.streamCreatedAt &&
       String(bucket.created) === known.bucketCreatedAt &&
@@ -177,14 +177,25 @@ function unlessMissing(error: unknown): boolean {
   throw error;
 }
 
-async function ensureBucket(connection: NatsConnection, replicas: number): Promise<StreamInfo> {
-  const bucket = await new Kvm(connection).create(OWNERS_BUCKET, {
+async function ensureBucket(
+  connection: NatsConnection,
+  manager: JetStreamManager,
+  replicas: number,
+): Promise<StreamInfo> {
+  const shared = {
     description: "Fairpost: which worker owns which partition, and which workers are there",
+    metadata: { service: "fairpost" },
+  };
+  const bucket = await new Kvm(connection).create(OWNERS_BUCKET, {
+    ...shared,
     history: 1,
     replicas,
     // Keys expire one by one, and their expiry leaves a marker, so that watchers hear of it.
     markerTTL: 60_000,
-    metadata: { service: "fairpost" },
   });
-  return (await bucket.status()).streamInfo;
+  const present = (await bucket.status()).streamInfo;
+  // One that exists already is taken as it is: the leases would be lost with one server although NATS_REPLICAS was raised.
+  const wanted = { ...shared, num_replicas: replicas };
+  if (isUpToDate(present.config, wanted)) return present;
+  return manager.streams.update(OWNERS_STREAM, { ...present.config, ...wanted });
 }

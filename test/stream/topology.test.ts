@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { jetstream, jetstreamManager, type JetStreamManager } from "@nats-io/jetstream";
+import { Kvm } from "@nats-io/kv";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { ensureTopology, isUnchanged, TopologyConflict } from "../../src/stream/topology.ts";
@@ -94,6 +95,20 @@ describe("ensureTopology", () => {
     expect(await ensured(two)).toEqual(made);
     expect((await manager.streams.info("WEBHOOKS")).config.max_msgs_per_subject).toBe(64);
     expect((await manager.consumers.info("WEBHOOKS", "p05-low")).config.ack_wait).toBe(20_000_000_000);
+  });
+
+  test("brings a changed bucket of leases up to date, and keeps it and what is in it", async () => {
+    const made = await ensured(one);
+    const leases = await new Kvm(one).open("webhook-owners");
+    await leases.put("p03", "a lease");
+    const { config } = await manager.streams.info("KV_webhook-owners");
+    const markerTtl = config.subject_delete_marker_ttl;
+    await manager.streams.update("KV_webhook-owners", { ...config, description: "somebody's" });
+    expect(await ensured(two)).toEqual(made);
+    const after = (await manager.streams.info("KV_webhook-owners")).config;
+    expect(after).toMatchObject({ description: config.description, num_replicas: 1, max_msgs_per_subject: 1 });
+    expect(after.subject_delete_marker_ttl).toBe(markerTtl);
+    expect((await leases.get("p03"))?.string()).toBe("a lease");
   });
 
   test("refuses a stream that cannot be brought up to date, and says what to do", async () => {
