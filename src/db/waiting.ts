@@ -49,6 +49,9 @@ const DUE_COLUMNS = `d.id, d.event_id, d.event_type, d.webhook_id, d.user_id, d.
   d.attempt_count, d.schedule_base, extract(epoch FROM d.pending_since) * 1000 AS pending_since,
   d.due_at::text AS due_at`;
 
+/** Neither a circuit nor a Retry-After holds anything back. */
+const IS_OPEN = `circuit = 'closed' AND coalesce(open_until <= now(), true)`;
+
 // A shut gate lets nothing through; a half-open circuit one delivery.
 const GATE = `CASE WHEN p.open_until > now() THEN 0 WHEN p.circuit <> 'closed' THEN 1 ELSE 1000000 END`;
 
@@ -169,15 +172,19 @@ export async function markBacklogs(sql: Sql, lanes: readonly Lane[]): Promise<Se
   return new Set(rows.map((row) => row["webhook_id"]));
 }
 
-/** Tells the API to publish a lane's new deliveries itself again. */
-export async function clearBacklog(sql: Sql, lane: Lane): Promise<void> {
-  await sql`UPDATE endpoints SET backlog = array_remove(backlog, ${lane.priority})
-    WHERE webhook_id = ${lane.webhookId} AND ${lane.priority} = ANY (backlog)`;
+/**
+ * Tells the API to publish a lane's new deliveries itself again. False: it was told already, or the gate is not open, so
+ * that nobody can say what waits behind it.
+ */
+export async function clearBacklog(sql: Sql, lane: Lane): Promise<boolean> {
+  const { count } = await sql`UPDATE endpoints SET backlog = array_remove(backlog, ${lane.priority})
+    WHERE webhook_id = ${lane.webhookId} AND ${lane.priority} = ANY (backlog) AND ${sql.unsafe(IS_OPEN)}`;
+  return count > 0;
 }
 
-/** Lanes of a partition that are marked as having a backlog. */
+/** Lanes of a partition that are marked as having a backlog, and whose gate is open. */
 export async function listBacklogs(sql: Sql, partition: Partition): Promise<UsersLane[]> {
   const rows = await sql`SELECT webhook_id, unnest(backlog) AS priority, user_id FROM endpoints
-    WHERE partition = ${partition} AND backlog <> '{}'`;
+    WHERE partition = ${partition} AND backlog <> '{}' AND ${sql.unsafe(IS_OPEN)}`;
   return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
 }

@@ -285,7 +285,7 @@ export class Refill implements Service {
   async #clearBacklog(backlog: Backlog): Promise<void> {
     const { database, observe } = this.#options;
     this.#backlogs.forget(backlog);
-    await database.run(() => clearBacklog(database.sql, backlog));
+    if (!(await database.run(() => clearBacklog(database.sql, backlog)))) return;
     observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
   }
 }

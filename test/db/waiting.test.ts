@@ -150,8 +150,26 @@ test("backlogs are marked together, each lane once, and unmarked", async () => {
   expect(await markBacklogs(rows.sql, [low])).toEqual(new Set());
   expect(await markBacklogs(rows.sql, [low, others, high, others])).toEqual(new Set([one.id, other.id]));
   expect(await marked()).toEqual(named(low, high, others));
-  for (let time = 0; time < 2; time += 1) await clearBacklog(rows.sql, low);
+  expect([await clearBacklog(rows.sql, low), await clearBacklog(rows.sql, low)]).toEqual([true, false]);
   expect(await marked()).toEqual(named(high, others));
+});
+
+test("a backlog stays marked while its gate is not open, and rests meanwhile", async () => {
+  const { id: webhookId, partition } = await newWebhook();
+  const lane = { webhookId, priority: "high" } as const;
+  await markBacklogs(rows.sql, [lane]);
+  const isListed = async () => (await listBacklogs(rows.sql, partition)).some((one) => one.webhookId === webhookId);
+  for (const [circuit, opensInS] of [
+    ["closed", 60],
+    ["open", 60],
+    ["open", -1],
+  ] as const) {
+    await rows.sql`UPDATE endpoints SET circuit = ${circuit}, open_until = now() + ${opensInS} * interval '1 second'
+      WHERE webhook_id = ${webhookId}`;
+    expect([await clearBacklog(rows.sql, lane), await isListed()]).toEqual([false, false]);
+  }
+  await rows.sql`UPDATE endpoints SET circuit = 'closed' WHERE webhook_id = ${webhookId}`;
+  expect([await isListed(), await clearBacklog(rows.sql, lane), await isListed()]).toEqual([true, true, false]);
 });
 
 test("of very many webhooks to be cancelled, each has its turn, whichever partition it is in", async () => {

@@ -122,3 +122,54 @@ test("what need not come in stays in the table, and follows when it may", async 
   await eventually(() => expect(published).toEqual(ids));
   await refill.stop();
 }, 30_000);
+
+test("a backlog behind a shut gate stays marked, so that older deliveries go first when it opens", async () => {
+  const webhook = await webhookOfPartition();
+  const ids = await rows.deliver(webhook, 100);
+  const published: DeliveryId[] = [];
+  const observed: string[] = [];
+  let inStream = 0;
+  const gate = (isOpen: boolean) =>
+    rows.sql`UPDATE endpoints SET open_until = CASE WHEN ${isOpen}::boolean THEN NULL ELSE now() + interval '1 hour' END
+      WHERE webhook_id = ${webhook.id}`;
+  const backlog = async () =>
+    (await rows.sql`SELECT backlog FROM endpoints WHERE webhook_id = ${webhook.id}`)[0]?.["backlog"];
+  const lane = { webhookId: webhook.id, priority: "high" } as const;
+  const refill = new Refill({
+    database: rows.db,
+    link,
+    clock: systemClock,
+    observe: (name) => void observed.push(name),
+    outgoing: {
+      async publish({ deliveryId }) {
+        published.push(deliveryId);
+        inStream += 1;
+        await rows.sql`UPDATE deliveries SET stream_seq = 1, stream_epoch = 1 WHERE id = ${deliveryId}`;
+        return { kind: "stored", seq: 1 };
+      },
+    },
+    isHeld: () => false,
+    laneOf: () => ({ depth: 64, waiting: inStream }),
+    hasAppetite: () => true,
+    restMs: () => 0,
+  });
+  refill.own(PARTITION);
+  await refill.start();
+  await eventually(() => expect(published).toHaveLength(64));
+  await eventually(async () => expect(await backlog()).toEqual(["high"]));
+  await gate(false);
+  inStream = 0;
+  for (let message = 0; message < 64; message += 1) refill.messageLeft(lane, false);
+  // It has been found that nothing comes.
+  await eventually(() => expect(refill.hasBacklog(webhook.userId)).toBe(false));
+  expect(await backlog()).toEqual(["high"]);
+  expect(published).toHaveLength(64);
+  await gate(true);
+  await eventually(() => {
+    inStream = 0;
+    expect(published).toEqual(ids);
+  });
+  await eventually(async () => expect(await backlog()).toEqual([]), 10_000);
+  await refill.stop();
+  expect(observed).toEqual(["backlog.cleared"]);
+}, 30_000);
