@@ -4,7 +4,7 @@
 
 import { afterOutcome, type Circuit, CLOSED } from "../domain/circuit.ts";
 import type { WebhookId } from "../domain/ids.ts";
-import { ENDPOINT_FAILING_MAX_MS, WORKER_QUERY_TIMEOUT_MS } from "../domain/limits.ts";
+import { ENDPOINT_FAILING_MAX_MS, MASS_CHANGE_ROWS_MAX, WORKER_QUERY_TIMEOUT_MS } from "../domain/limits.ts";
 import { endpointHoldMs, type Outcome } from "../domain/outcome.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -30,7 +30,7 @@ export type CircuitsOptions = {
   observe: Observe;
   /** Writes nothing when the webhook has another URL by now. */
   save: (target: Target, change: CircuitChange) => Promise<void>;
-  /** Endpoints that had a success lately; called at most once a flush. */
+  /** Endpoints that had a success lately, up to MASS_CHANGE_ROWS_MAX of them. */
   noteSuccesses: (webhookIds: readonly WebhookId[]) => Promise<void>;
 };
 
@@ -71,6 +71,7 @@ export class Circuits implements Service {
   /** When the writing of a change last began or ended, for as long as an older reading may still be on its way. */
   readonly #changedAt: TtlCache<WebhookId, number>;
   #succeeded = new Set<WebhookId>();
+  #flushing = Promise.resolve();
   #timer: Timer | undefined;
 
   constructor(options: CircuitsOptions) {
@@ -84,7 +85,7 @@ export class Circuits implements Service {
 
   start(): Promise<void> {
     this.#timer = this.#options.clock.after(SUCCESS_FLUSH_MS, () => {
-      this.#flushSuccesses().catch((error: unknown) => this.#report("note successes", error));
+      this.#flushing = this.#flushSuccesses().catch((error: unknown) => this.#report("note successes", error));
       this.#forgetIdle();
       void this.start().catch(() => {});
     });
@@ -93,6 +94,7 @@ export class Circuits implements Service {
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
+    await this.#flushing;
     await this.#flushSuccesses().catch(() => {});
   }
 
@@ -212,7 +214,9 @@ export class Circuits implements Service {
   async #flushSuccesses(): Promise<void> {
     const webhookIds = [...this.#succeeded];
     this.#succeeded = new Set();
-    if (webhookIds.length > 0) await this.#options.noteSuccesses(webhookIds);
+    for (let at = 0; at < webhookIds.length; at += MASS_CHANGE_ROWS_MAX) {
+      await this.#options.noteSuccesses(webhookIds.slice(at, at + MASS_CHANGE_ROWS_MAX));
+    }
   }
 
   #report(task: string, error: unknown): void {

@@ -21,6 +21,7 @@ function started() {
   const clock = new ManualClock();
   const saved: CircuitChange[] = [];
   const savedOf: object[] = [];
+  const noted: (readonly WebhookId[])[] = [];
   const circuits = new Circuits({
     clock,
     observe: () => {},
@@ -28,14 +29,16 @@ function started() {
       savedOf.push(target);
       saved.push(change);
     },
-    noteSuccesses: async () => {},
+    noteSuccesses: async (webhookIds) => {
+      noted.push(webhookIds);
+    },
   });
   const fail = (times: number) => {
     for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500), false);
   };
   const load = (stored: StoredCircuit, askedAt = clock.monotonic(), target = webhook) =>
     circuits.load(target, stored, askedAt);
-  return { clock, circuits, saved, savedOf, fail, load };
+  return { clock, circuits, saved, savedOf, noted, fail, load };
 }
 
 const WELL: StoredCircuit = { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null };
@@ -232,6 +235,17 @@ describe("requests that were under way when the circuit opened", () => {
     clock.advance(1);
     expect(circuits.ask(webhook)).toBe("probe");
   });
+});
+
+test("successes are noted once a minute, each endpoint once, a thousand at a time", async () => {
+  const { clock, circuits, noted } = started();
+  const ids = Array.from({ length: 2_500 }, (_, index) => `webhook ${index}` as WebhookId);
+  for (const webhookId of [...ids, ...ids]) circuits.tell({ ...webhook, webhookId }, answered(200), false);
+  await circuits.start();
+  clock.advance(60_000);
+  await circuits.stop();
+  expect(noted.map((chunk) => chunk.length)).toEqual([1_000, 1_000, 500]);
+  expect(noted.flat()).toEqual(ids);
 });
 
 test("of endpoints without an attempt for two days, such as deleted ones, nothing is remembered", async () => {
