@@ -30,7 +30,7 @@ import { type Backlog, Backlogs, keyOf } from "./backlogs.ts";
 import type { Outgoing } from "./outgoing.ts";
 import { inPieces, PIECE_BYTES_MAX } from "./pieces.ts";
 
-/** Lanes walked over in one sweep of one partition; the next sweep goes on behind them. */
+/** Lanes walked over in one sweep of one partition, waiting ones and marked ones; the next sweep goes on behind them. */
 const SWEEP_LANES_MAX = 1_000;
 /** Lanes read in one statement: a longer one would hold others up. */
 const FILL_LANES_MAX = 20;
@@ -51,14 +51,16 @@ export type RefillOptions = {
   restMs: (tookMs: number) => number;
 };
 
+/** Behind which waiting lane the next sweep of a partition starts, and behind which marked one; undefined: from the first. */
+type Progress = { waiting: Lane | undefined; marked: Lane | undefined };
+
 /** A lane with so many messages in the stream, and room for more. */
 type OpenLane = UsersLane & LaneRoom & { inStream: number };
 
 export class Refill implements Service {
   readonly name = "refill";
   readonly #options: RefillOptions;
-  /** Owned partitions, each with the lane behind which its next sweep starts. */
-  readonly #owned = new Map<Partition, Lane | undefined>();
+  readonly #owned = new Map<Partition, Progress>();
   readonly #backlogs: Backlogs;
   /** One piece at a time is read beyond the first of a fill. */
   readonly #pieces = new Semaphore(1);
@@ -83,7 +85,7 @@ export class Refill implements Service {
   }
 
   own(partition: Partition): void {
-    this.#owned.set(partition, undefined);
+    this.#owned.set(partition, { waiting: undefined, marked: undefined });
   }
 
   disown(partition: Partition): void {
@@ -132,19 +134,20 @@ export class Refill implements Service {
   async #sweep(partition: Partition): Promise<void> {
     const { database, link, hasAppetite } = this.#options;
     const connection = link.connection;
-    if (connection === undefined) return;
-    const marked = await database.run(() => listBacklogs(database.sql, partition));
+    const progress = this.#owned.get(partition);
+    if (connection === undefined || progress === undefined) return;
+    // One that is marked and not known yet is a lane like any other.
+    const marked = await database.run(() => listBacklogs(database.sql, partition, progress.marked, SWEEP_LANES_MAX));
     if (!this.#owned.has(partition)) return;
-    for (const lane of marked) {
-      this.#backlogs.ensure(partition, lane, STREAM_MESSAGES_PER_SUBJECT_MAX);
-    }
-    const after = this.#owned.get(partition);
+    progress.marked = goOnBehind(marked);
+    for (const lane of marked) this.#backlogs.ensure(partition, lane, STREAM_MESSAGES_PER_SUBJECT_MAX);
+    const after = progress.waiting;
     const lanes = await database.run(() => listWaitingLanes(database.sql, partition, after, SWEEP_LANES_MAX));
     if (!this.#owned.has(partition)) return;
-    this.#owned.set(partition, lanes.length < SWEEP_LANES_MAX ? undefined : lanes.at(-1));
+    progress.waiting = goOnBehind(lanes);
     const present = new Set(lanes.map(keyOf));
     // A marked lane without anything waiting needs the mark no longer.
-    if (after === undefined && lanes.length < SWEEP_LANES_MAX) await this.#clearBacklogsBut(partition, present);
+    if (after === undefined && progress.waiting === undefined) await this.#clearBacklogsBut(partition, present);
     if (!lanes.some(({ userId }) => hasAppetite(userId))) return;
     const counts = new Map((await countLanes(connection, partition)).map((lane) => [keyOf(lane), lane.messages]));
     const withRoom: OpenLane[] = [];
@@ -288,4 +291,8 @@ export class Refill implements Service {
     if (!(await database.run(() => clearBacklog(database.sql, backlog)))) return;
     observe("backlog.cleared", { webhook_id: backlog.webhookId, priority: backlog.priority });
   }
+}
+
+function goOnBehind(lanes: readonly Lane[]): Lane | undefined {
+  return lanes.length < SWEEP_LANES_MAX ? undefined : lanes.at(-1);
 }

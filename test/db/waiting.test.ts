@@ -138,7 +138,9 @@ test("backlogs are marked together, each lane once, and unmarked", async () => {
   const others = { webhookId: other.id, priority: "high" } as const;
   const marked = async () => {
     const partitions = [...new Set([one.partition, other.partition])];
-    const all = (await Promise.all(partitions.map((partition) => listBacklogs(rows.sql, partition)))).flat();
+    const all = (
+      await Promise.all(partitions.map((partition) => listBacklogs(rows.sql, partition, undefined, 100)))
+    ).flat();
     const own = all.filter(({ webhookId }) => webhookId === one.id || webhookId === other.id);
     return own.map(({ webhookId, priority }) => `${webhookId} ${priority}`).toSorted();
   };
@@ -154,11 +156,30 @@ test("backlogs are marked together, each lane once, and unmarked", async () => {
   expect(await marked()).toEqual(named(high, others));
 });
 
+test("marked lanes are walked over once, however few at a time", async () => {
+  const webhooks = await Promise.all(Array.from({ length: 30 }, newWebhook));
+  const lanes = webhooks.flatMap(({ id: webhookId }) => [
+    { webhookId, priority: "high" } as const,
+    { webhookId, priority: "low" } as const,
+  ]);
+  await markBacklogs(rows.sql, lanes);
+  const found: string[] = [];
+  for (const partition of new Set(webhooks.map((webhook) => webhook.partition))) {
+    for (let page = await listBacklogs(rows.sql, partition, undefined, 3); page.length > 0;) {
+      found.push(...page.map(({ webhookId, priority }) => `${webhookId} ${priority}`));
+      page = await listBacklogs(rows.sql, partition, page.at(-1), 3);
+    }
+  }
+  const own = found.filter((lane) => webhooks.some(({ id }) => lane.startsWith(id)));
+  expect(own.toSorted()).toEqual(lanes.map(({ webhookId, priority }) => `${webhookId} ${priority}`).toSorted());
+});
+
 test("a backlog stays marked while its gate is not open, and rests meanwhile", async () => {
   const { id: webhookId, partition } = await newWebhook();
   const lane = { webhookId, priority: "high" } as const;
   await markBacklogs(rows.sql, [lane]);
-  const isListed = async () => (await listBacklogs(rows.sql, partition)).some((one) => one.webhookId === webhookId);
+  const isListed = async () =>
+    (await listBacklogs(rows.sql, partition, undefined, 100)).some((one) => one.webhookId === webhookId);
   for (const [circuit, opensInS] of [
     ["closed", 60],
     ["open", 60],

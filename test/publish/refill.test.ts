@@ -173,3 +173,32 @@ test("a backlog behind a shut gate stays marked, so that older deliveries go fir
   await refill.stop();
   expect(observed).toEqual(["backlog.cleared"]);
 }, 30_000);
+
+test("of very many marked lanes none keeps its mark once nothing waits for it", async () => {
+  const user = await rows.user();
+  await rows.sql`WITH made AS (
+      INSERT INTO webhooks (id, user_id, url, url_key, events, partition)
+      SELECT id, ${user}, id::text, id::text, '{*}', ${PARTITION}
+      FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 1_100)) ids RETURNING id
+    )
+    INSERT INTO endpoints (webhook_id, user_id, partition, backlog) SELECT id, ${user}, ${PARTITION}, '{high,low}' FROM made`;
+  const refill = new Refill({
+    database: rows.db,
+    link,
+    clock: systemClock,
+    observe: () => {},
+    outgoing: { publish: () => Promise.resolve({ kind: "failed", reason: "a test" }) },
+    isHeld: () => false,
+    laneOf: () => ({ depth: 64, waiting: 0 }),
+    hasAppetite: () => true,
+    restMs: () => 0,
+  });
+  refill.own(PARTITION);
+  await refill.start();
+  await eventually(
+    async () => expect(await rows.sql`SELECT 1 FROM endpoints WHERE backlog <> '{}'`).toHaveLength(0),
+    20_000,
+    200,
+  );
+  await refill.stop();
+}, 40_000);
