@@ -53,7 +53,7 @@ export class Ownership implements Service {
     this.#ttlMs = leaseTtlMs(options.attemptTimeoutMs);
     this.#time = new ElapsedTime(options.clock);
     this.#timers = new Timers(options.clock);
-    this.#presence = new Presence({ ...options, ttlMs: this.#ttlMs });
+    this.#presence = new Presence({ ...options, ttlMs: this.#ttlMs, since: this.#now() });
     this.#view = new OwnersView(options.hasEnded ?? ((other) => hasSurelyEnded(other, options.identity)));
   }
 
@@ -145,7 +145,7 @@ export class Ownership implements Service {
   }
 
   #renewPresence(): Promise<void> {
-    return this.#presence.renew(this.#now(), { isLeaving: this.#isStopping, isUnable: !this.#options.isAble() });
+    return this.#presence.renew({ isLeaving: this.#isStopping, isUnable: !this.#options.isAble() });
   }
 
   async #renewLease(partition: Partition, owned: Owned): Promise<void> {

@@ -9,6 +9,8 @@ export type PresenceOptions = {
   workerId: string;
   identity: ProcessIdentity | undefined;
   ttlMs: number;
+  /** When the worker came. */
+  since: string;
 };
 
 export class Presence {
@@ -28,8 +30,8 @@ export class Presence {
   }
 
   /** `isLeaving`: takes no more part in the ranking, and has not given everything back yet. */
-  async renew(since: string, state: { isLeaving: boolean; isUnable: boolean }): Promise<void> {
-    const { store, workerId, identity, ttlMs } = this.#options;
+  async renew(state: { isLeaving: boolean; isUnable: boolean }): Promise<void> {
+    const { store, workerId, identity, ttlMs, since } = this.#options;
     const holder: Holder = { worker: workerId, process: identity ?? null, since };
     if (state.isLeaving) holder.isLeaving = true;
     if (state.isUnable) holder.isUnable = true;
