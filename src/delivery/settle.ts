@@ -68,7 +68,7 @@ function placeAfter(
   if (scheduledMs === undefined) return { kind: "completed", status: "failed" };
   const heldBackMs = endpointHoldMs(outcome) ?? 0;
   const delayMs = Math.max(scheduledMs, heldBackMs);
-  // Long waits, and those behind a shut gate or many others, are for the table.
+  // Long waits, those that a Retry-After asks for, and those behind many others are for the table.
   if (delayMs > STREAM_RETRY_MAX_MS || heldBackMs > 0 || isCrowded) return { kind: "table", delayMs };
   return { kind: "stream", seq: handle.seq, epoch: tenure.epoch, delayMs };
 }

@@ -50,7 +50,11 @@ export class Pull {
   readonly #inbox: string;
   #connection: NatsConnection | undefined;
   #subscription: Subscription | undefined;
-  /** Our requests that the server has not used up, oldest first (it serves them in that order), by their number. */
+  /**
+   * Our requests that the server has not used up, by their number, oldest first. It serves them in turns, a message each,
+   * and does not say of which one a message is. All are counted off the oldest, for only the sum matters: it is right
+   * again, at the latest, when the requests expire.
+   */
   readonly #requests = new Map<number, { remaining: number }>();
   #lastRequest = 0;
   #wanted = 0;
