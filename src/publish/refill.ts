@@ -98,7 +98,7 @@ export class Refill implements Service {
     const backlog = this.#backlogs.isEmpty ? undefined : this.#backlogs.get(lane);
     if (backlog === undefined) return;
     if (isHandedBack) backlog.bookmark = undefined;
-    this.#hasInStream(backlog, backlog.inStream - 1);
+    this.#noteInStream(backlog, backlog.inStream - 1);
   }
 
   /** Whether some of this user's lanes have more due than the stream takes. */
@@ -107,7 +107,7 @@ export class Refill implements Service {
   }
 
   /** So many messages of it are in the stream. It is filled again when half of what should wait for its turn has had it. */
-  #hasInStream(backlog: Backlog, inStream: number): void {
+  #noteInStream(backlog: Backlog, inStream: number): void {
     backlog.inStream = inStream;
     const { depth, waiting } = this.#options.laneOf(backlog);
     if (waiting > depth / 2 || inStream >= STREAM_MESSAGES_PER_SUBJECT_MAX) return;
@@ -155,7 +155,7 @@ export class Refill implements Service {
       const inStream = counts.get(keyOf(lane)) ?? 0;
       const backlog = this.#backlogs.get(lane);
       if (backlog === undefined) withRoom.push(this.#withRoom(lane, inStream));
-      else this.#hasInStream(backlog, inStream);
+      else this.#noteInStream(backlog, inStream);
     }
     while (withRoom.length > 0) {
       const next = withRoom.splice(0, FILL_LANES_MAX).filter(({ userId, room }) => room > 0 && hasAppetite(userId));

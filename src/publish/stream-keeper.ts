@@ -29,7 +29,7 @@ export type EnsuredStream = Topology & {
   epoch: number;
   /** The bucket of leases came after another one. */
   bucketIsSuccessor: boolean;
-  connectionGeneration: number;
+  connectionNumber: number;
 };
 
 export class StreamKeeper implements Service {
@@ -39,8 +39,8 @@ export class StreamKeeper implements Service {
   readonly #reminder: Reminder;
   #ensured: EnsuredStream | undefined;
   #timer: Timer | undefined;
-  /** Under way, on the connection of this generation. */
-  #looking: { generation: number; ended: Promise<void> } | undefined;
+  /** Under way, on the connection of this number. */
+  #looking: { connectionNumber: number; ended: Promise<void> } | undefined;
   #stopped = false;
 
   constructor(options: StreamKeeperOptions) {
@@ -51,7 +51,7 @@ export class StreamKeeper implements Service {
   /** The stream as this connection last saw it; undefined until it has been ensured, and after a disconnection. */
   get ensured(): EnsuredStream | undefined {
     const { link } = this.#options;
-    if (link.connection === undefined || this.#ensured?.connectionGeneration !== link.generation) return undefined;
+    if (link.connection === undefined || this.#ensured?.connectionNumber !== link.connectionNumber) return undefined;
     return this.#ensured;
   }
 
@@ -76,9 +76,9 @@ export class StreamKeeper implements Service {
   /** Looks at the stream now: something suggests that it is not what it was. */
   look(): void {
     const { link, clock } = this.#options;
-    const { generation } = link;
+    const { connectionNumber } = link;
     // A look that began on an older connection waits for answers that cannot come any more: it is not waited for.
-    if (this.#stopped || this.#looking?.generation === generation) return;
+    if (this.#stopped || this.#looking?.connectionNumber === connectionNumber) return;
     this.#timer?.cancel();
     const isLatest = () => this.#looking === looking;
     const pause = this.#ensure().then(
@@ -96,7 +96,7 @@ export class StreamKeeper implements Service {
       this.#looking = undefined;
       if (!this.#stopped) this.#timer = clock.after(pauseMs, () => this.look());
     });
-    const looking = { generation, ended };
+    const looking = { connectionNumber, ended };
     this.#looking = looking;
   }
 
@@ -104,16 +104,16 @@ export class StreamKeeper implements Service {
     const { link, observe, replicas } = this.#options;
     const connection = link.connection;
     if (connection === undefined) return;
-    const connectionGeneration = link.generation;
+    const { connectionNumber } = link;
     if (this.ensured !== undefined && (await isUnchanged(connection, this.ensured))) return;
     const assertCurrent = () => {
-      if (link.generation !== connectionGeneration) throw new Error("the connection broke meanwhile");
+      if (link.connectionNumber !== connectionNumber) throw new Error("the connection broke meanwhile");
     };
     const topology = await ensureTopology(connection, replicas);
     assertCurrent();
     const { epoch, isNew, bucketIsSuccessor } = await this.#note(topology);
     assertCurrent();
-    this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionGeneration };
+    this.#ensured = { ...topology, epoch, bucketIsSuccessor, connectionNumber };
     observe(isNew && epoch > 1 ? "stream.epoch_began" : "stream.ensured", {
       epoch,
       stream_created_at: topology.streamCreatedAt,

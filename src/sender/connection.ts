@@ -51,7 +51,7 @@ export class Connection {
     // Kept, it holds no process up; while it is in use the deadline's timer does.
     this.#socket.unref();
     this.#socket
-      .on(this.#isTls ? "secureConnect" : "connect", () => this.#hasOpened())
+      .on(this.#isTls ? "secureConnect" : "connect", () => this.#noteOpened())
       .on("data", (bytes: Buffer) => this.#read(bytes))
       // The runtime may report an error, and then an end as if it had been in order.
       .on("end", () => this.#end(this.#error))
@@ -95,7 +95,7 @@ export class Connection {
     this.#end(hungUp());
   }
 
-  #hasOpened(): void {
+  #noteOpened(): void {
     if (this.#state !== "opening") return;
     this.#state = "idle";
     this.#opened?.(null);

@@ -34,7 +34,7 @@ export class NatsLink implements Service {
   readonly #reminder: Reminder;
   #connection: NatsConnection | undefined;
   #isConnected = false;
-  #generation = 0;
+  #connectionNumber = 0;
   #stopped = false;
 
   constructor(options: NatsLinkOptions) {
@@ -48,8 +48,8 @@ export class NatsLink implements Service {
   }
 
   /** Raised by every (re)connection: what was true of an older one need not be true of this one. */
-  get generation(): number {
-    return this.#generation;
+  get connectionNumber(): number {
+    return this.#connectionNumber;
   }
 
   /** Whether the server answers now: one that is frozen stays connected for 10 s and more. */
@@ -128,7 +128,7 @@ export class NatsLink implements Service {
     if (this.#stopped || this.#isConnected) return;
     this.#isConnected = true;
     this.#reminder.forget();
-    this.#generation += 1;
+    this.#connectionNumber += 1;
     const server = this.#connection?.getServer() ?? "";
     for (const listener of this.#listeners) listener.connected(server);
   }

@@ -34,7 +34,7 @@ function keeperOn({ database = rows.db, of = connection } = {}) {
   const clock = new ManualClock();
   const told: EnsuredStream[] = [];
   const said: { at: number; name: string; fields: object }[] = [];
-  const linkOfATest = { connection: of, generation: 1, listen: () => {} };
+  const linkOfATest = { connection: of, connectionNumber: 1, listen: () => {} };
   const keeper = new StreamKeeper({
     link: linkOfATest as unknown as NatsLink,
     database,
@@ -108,8 +108,8 @@ test("after a reconnection nothing waits for a look at the stream that the break
   await eventually(() => expect(lossy.hasLost()).toBe(true));
   keeper.look();
   expect(told).toHaveLength(0);
-  broken.generation = 2;
+  broken.connectionNumber = 2;
   keeper.look();
-  await eventually(() => expect(told).toMatchObject([{ connectionGeneration: 2 }]));
+  await eventually(() => expect(told).toMatchObject([{ connectionNumber: 2 }]));
   await keeper.stop();
 });
