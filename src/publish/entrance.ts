@@ -95,7 +95,7 @@ export class Entrance<Arrival, Result> {
   async add(userId: UserId, isWide: boolean, arrival: Arrival): Promise<Result> {
     const arrivals = (this.#arrivals.get(userId) ?? 0) + 1;
     this.#arrivals.set(userId, arrivals);
-    if (arrivals > ARRIVALS_PER_USER_MAX) this.#options.giveWay.hasBurst(userId);
+    if (arrivals > ARRIVALS_PER_USER_MAX) this.#options.giveWay.noteBurst(userId);
     try {
       const settled = await this.#enter(isWide, { userId, arrival });
       if (settled.status === "rejected") throw settled.reason;
@@ -104,7 +104,7 @@ export class Entrance<Arrival, Result> {
       const left = (this.#arrivals.get(userId) ?? 1) - 1;
       if (left === 0) this.#arrivals.delete(userId);
       else this.#arrivals.set(userId, left);
-      if (left > ARRIVALS_PER_USER_MAX) this.#options.giveWay.hasBurst(userId);
+      if (left > ARRIVALS_PER_USER_MAX) this.#options.giveWay.noteBurst(userId);
     }
   }
 

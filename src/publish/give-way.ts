@@ -73,7 +73,7 @@ export class GiveWay {
   }
 
   /** This account has a burst: what came by of it was the beginning, and for a while it is no other to anybody. */
-  hasBurst(userId: UserId): void {
+  noteBurst(userId: UserId): void {
     this.#bursting.set(userId, true);
     if (this.#last?.userId === userId) {
       this.#last = this.#lastOther;

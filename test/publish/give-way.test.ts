@@ -99,14 +99,14 @@ describe("nobody is another to itself", () => {
     const { giveWay } = machine();
     giveWay.cameBy(user("bursting"));
     expect(giveWay.isNeeded()).toBe(true);
-    giveWay.hasBurst(user("bursting"));
+    giveWay.noteBurst(user("bursting"));
     expect(giveWay.isNeeded()).toBe(false);
     // For a while nothing of it counts.
     giveWay.cameBy(user("bursting"));
     expect(giveWay.isNeeded()).toBe(false);
     giveWay.cameBy(user("first"));
     giveWay.cameBy(user("second"));
-    giveWay.hasBurst(user("second"));
+    giveWay.noteBurst(user("second"));
     expect(giveWay.isNeeded()).toBe(true);
     expect(giveWay.isNeeded(user("first"))).toBe(false);
   });
