@@ -2,7 +2,7 @@
 
 import manifest from "../package.json";
 import { createApiApp } from "./api/app.ts";
-import { ensureFirstSuperuser } from "./api/first-superuser.ts";
+import { ensureFirstSuperuser, FirstSuperuser } from "./api/first-superuser.ts";
 import type { Config } from "./config.ts";
 import { isRefusedValue } from "./db/database.ts";
 import { listEndpointSettings, noteSuccesses, saveCircuit } from "./db/endpoints.ts";
@@ -75,20 +75,22 @@ export function createApi(config: Config): Service {
   });
   const http: Service = {
     name: "http",
-    async start() {
-      const { firstSuperuser } = config;
-      if (firstSuperuser !== undefined) {
-        const { email, password } = firstSuperuser;
-        if (await ensureFirstSuperuser(database, passwords, email, password)) observe("superuser.created", { email });
-      }
+    start() {
       app.listen({ port: config.port, hostname: config.host });
       observe("service.started", { url: `http://${config.host}:${config.port}` });
+      return Promise.resolve();
     },
     async stop() {
       await app.server?.stop();
     },
   };
-  return grouped("api", foundation, [lag, link, keeper, outgoing, acceptance, http]);
+  const services: Service[] = [lag, link, keeper, outgoing, acceptance, http];
+  if (config.firstSuperuser !== undefined) {
+    const { email, password } = config.firstSuperuser;
+    const ensure = () => ensureFirstSuperuser(database, passwords, email, password);
+    services.push(new FirstSuperuser({ email, ensure, clock, observe }));
+  }
+  return grouped("api", foundation, services);
 }
 
 /** `isFair` false: nobody's share is looked at, for the benchmark that shows what fairness costs (test/bench). */

@@ -14,6 +14,8 @@ export type Catalogue = {
   "user.signed_in": { user_id: string };
   "sign_in.throttled": { address: string };
   "superuser.created": { email: string };
+  /** It is tried again until it succeeds, and the same failure is said once. */
+  "superuser.failed": { email: string; error: string };
 
   "event.accepted": {
     event_id: string;
@@ -95,6 +97,7 @@ export const LEVELS: Partial<Record<EventName, Level>> = {
   "request.failed": "error",
   "stop.failed": "error",
   "sign_in.throttled": "warn",
+  "superuser.failed": "error",
   "publish.failed": "warn",
   "refill.failed": "warn",
   "reconcile.found_missing": "warn",
