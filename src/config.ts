@@ -25,7 +25,6 @@ import {
   waitsInSeconds,
   wholeNumber,
 } from "./lib/setting.ts";
-import { isNetwork } from "./sender/address.ts";
 
 export type Role = "start" | "api" | "worker" | "migrate";
 
@@ -71,7 +70,7 @@ export const SETTINGS = {
     undefined,
     "Networks that deliveries may reach although they are not public, comma-separated CIDRs. " +
       "Unset: loopback if Postgres and NATS are both embedded, else none. Set to nothing: none.",
-    (text) => networks(text, isNetwork),
+    networks,
   ),
   workerConcurrency: setting(
     "WORKER_CONCURRENCY",

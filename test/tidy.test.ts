@@ -31,20 +31,25 @@ const OUTSIDE = ["dev", "load"];
 const LINES_MAX = 300;
 const VAGUE_NAME = /^(utils?|helpers?|common|managers?|types|misc|shared|index)\.ts$/;
 
-type File = { path: string; text: string; lines: number; imports: string[] };
+/** `imports` are all, `atOnce` those that are loaded with the file: not lazily, and not types alone. */
+type File = { path: string; text: string; lines: number; imports: string[]; atOnce: string[] };
 
 const files: File[] = [...new Bun.Glob("src/**/*.ts").scanSync(projectRoot)].toSorted().map((path) => {
   const text = readFileSync(join(projectRoot, path), "utf8");
   const code = text.replaceAll(/^\s*\/\/.*$/gm, "");
-  const found = code.matchAll(
-    /(?:^|[\s;}])(?:import|export)\s(?:[^"'`;]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm,
-  );
-  const imports = [...found].map(([, from, lazily]) => from ?? lazily ?? "");
-  return { path, text, lines: text.split("\n").length - 1, imports };
+  const found = [
+    ...code.matchAll(
+      /(?:^|[\s;}])(?:import|export)\s(type\s)?(?:[^"'`;]*?\sfrom\s)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm,
+    ),
+  ];
+  const imports = found.map(([, , from, lazily]) => from ?? lazily ?? "");
+  const atOnce = found.flatMap(([, type, from]) => (from === undefined || type !== undefined ? [] : [from]));
+  return { path, text, lines: text.split("\n").length - 1, imports, atOnce };
 });
 const folderOf = (path: string) => path.split("/")[1]?.replace(/\.ts$/, "") ?? "";
 const targetOf = (file: File, specifier: string) =>
   specifier.startsWith(".") ? normalize(join(dirname(file.path), specifier)) : undefined;
+const isPlatform = (specifier: string) => /^(node:|bun$|bun:)/.test(specifier);
 const offences = (of: (file: File, specifier: string, target: string | undefined) => boolean) =>
   files.flatMap((file) =>
     file.imports
@@ -72,7 +77,7 @@ describe("walls", () => {
   test("each package is known to one folder", () => {
     const found = offences((file, specifier, target) => {
       const wall = WALLS[folderOf(file.path)];
-      if (wall === undefined || target !== undefined || /^(node:|bun$|bun:)/.test(specifier)) return false;
+      if (wall === undefined || target !== undefined || isPlatform(specifier)) return false;
       return !wall.packages.test(specifier);
     });
     expect(found).toEqual([]);
@@ -92,6 +97,21 @@ describe("walls", () => {
     const known = new Set((main?.imports ?? []).map((specifier) => folderOf(normalize(join("src", specifier)))));
     for (const folder of known) expect(["app", "config", "db", "dev", "lib"]).toContain(folder);
     expect(offences((file, _, target) => target === "src/app.ts" && file.path !== "src/main.ts")).toEqual([]);
+  });
+
+  test.each(["src/main.ts", "src/dev/run-tests.ts"])("%s loads no package before it has installed them", (entry) => {
+    const seen = new Set<string>([entry]);
+    const packages: string[] = [];
+    for (const path of seen) {
+      const file = files.find((one) => one.path === path);
+      for (const specifier of file?.atOnce ?? []) {
+        const target = file === undefined ? undefined : targetOf(file, specifier);
+        if (target !== undefined) seen.add(target);
+        else if (!isPlatform(specifier)) packages.push(`${path} imports ${specifier}`);
+      }
+    }
+    expect(seen.size).toBeGreaterThan(10);
+    expect(packages).toEqual([]);
   });
 
   test("every folder has a wall", () => {

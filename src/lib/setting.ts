@@ -1,6 +1,8 @@
 // A setting as text from outside: its name, what it means, and how its value is read. The parsers throw an Error whose
 // message says what would be right.
 
+import { parseNetwork } from "./network.ts";
+
 export type Setting<Value> = {
   name: string;
   /** As it would be written in the environment; undefined where there is none. */
@@ -84,10 +86,12 @@ export function email(text: string): string {
   return matching(text, /^[^\s@]+@[^\s@]+$/, "should be an e-mail address");
 }
 
-export function networks(text: string, isNetwork: (text: string) => boolean): string[] {
+export function networks(text: string): string[] {
   if (text === "") return [];
   const networks = text.split(",").map((part) => part.trim());
-  const wrong = networks.filter((network) => !isNetwork(network)).map((network) => network || "(nothing)");
+  const wrong = networks
+    .filter((network) => parseNetwork(network) === undefined)
+    .map((network) => network || "(nothing)");
   if (wrong.length === 0) return networks;
   throw new Error(`${wrong.join(", ")}: should be networks like 10.0.0.0/8 or fd00::/8, or addresses`);
 }

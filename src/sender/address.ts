@@ -2,6 +2,7 @@
 // is judged as what it is, however it is written: ::ffff:127.0.0.1 is 127.0.0.1, in a URL, a DNS answer or the list.
 
 import ipaddr from "ipaddr.js";
+import { parseAddress, parseNetwork } from "../lib/network.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 type Network = [Address, number];
@@ -14,24 +15,18 @@ export type Judgement =
 
 export type AddressGuard = { judge(address: string): Judgement };
 
-/** Whether `text` can stand in an allow-list: a CIDR, or an address for itself alone. */
-export function isNetwork(text: string): boolean {
-  return parseNetwork(text) !== undefined;
-}
-
 /** Throws for an entry of `allow` that is no network. */
 export function createAddressGuard(allow: readonly string[]): AddressGuard {
-  const allowed = allow.map((text) => {
+  const allowed = allow.map((text): Network => {
     const network = parseNetwork(text);
     if (network === undefined) throw new Error(`${JSON.stringify(text)} is neither a CIDR nor an IP address`);
-    return network;
+    return [ipaddr.parse(network.address), network.bits];
   });
   return {
     judge(text) {
-      const address = parseAddress(text);
-      if (address === undefined)
-        return { kind: "refused", reason: `${JSON.stringify(text)} is not a valid IP address` };
-      const plain = address.toString();
+      const plain = parseAddress(text);
+      if (plain === undefined) return { kind: "refused", reason: `${JSON.stringify(text)} is not a valid IP address` };
+      const address = ipaddr.parse(plain);
       const isAllowed = allowed.some(([base, bits]) => base.kind() === address.kind() && address.match(base, bits));
       const what = isAllowed ? undefined : unpublicKind(address);
       if (what !== undefined) return { kind: "refused", reason: `${plain} is ${what}` };
@@ -43,28 +38,6 @@ export function createAddressGuard(allow: readonly string[]): AddressGuard {
 /** Whether a URL's host is an address: by now IPv4 is in dotted decimals, whatever was written, and no name has a colon. */
 export function isAddressLiteral(host: string): boolean {
   return host.includes(":") || /^\d+\.\d+\.\d+\.\d+$/.test(host);
-}
-
-/** IPv4 in dotted decimals or IPv6; mapped IPv4 comes out as IPv4. */
-function parseAddress(text: string): Address | undefined {
-  if (!text.includes(":")) return ipaddr.IPv4.isValidFourPartDecimal(text) ? ipaddr.IPv4.parse(text) : undefined;
-  if (!/^[0-9a-f:.]+$/i.test(text)) return undefined;
-  // By way of the URL parser, because ipaddr.js takes ::8.8.8.8 for the mapped address, which it is not.
-  const host = URL.parse(`http://[${text}]/`)?.hostname;
-  return host === undefined ? undefined : ipaddr.process(host.slice(1, -1));
-}
-
-const IPV4_MAPPED_BITS = 96;
-
-function parseNetwork(text: string): Network | undefined {
-  const [, base = "", bitsText] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
-  const address = parseAddress(base);
-  if (address === undefined) return undefined;
-  const bitsMax = address.kind() === "ipv4" ? 32 : 128;
-  if (bitsText === undefined) return [address, bitsMax];
-  const wasMapped = address.kind() === "ipv4" && base.includes(":");
-  const bits = Number(bitsText) - (wasMapped ? IPV4_MAPPED_BITS : 0);
-  return bits >= 0 && bits <= bitsMax ? [address, bits] : undefined;
 }
 
 /** Azure's platform services answer here, on an address that looks public. */

@@ -1,7 +1,7 @@
 // Which addresses may be reached, range by range, with and without an allow-list.
 
 import { describe, expect, test } from "bun:test";
-import { createAddressGuard, isNetwork } from "../../src/sender/address.ts";
+import { createAddressGuard } from "../../src/sender/address.ts";
 
 const REFUSED = `
   0.0.0.0 0.0.0.1 0.255.255.255 10.0.0.1 10.255.255.255 100.64.0.1 100.100.100.200 100.127.255.255 127.0.0.1 127.255.255.254
@@ -77,19 +77,5 @@ describe("with an allow-list", () => {
 
   test("a faulty entry is an error that names it", () => {
     expect(() => createAddressGuard(["127.0.0.0/33"])).toThrow('"127.0.0.0/33" is neither a CIDR nor an IP address');
-    expect(["10.0.0.0/8", "::1", "fd00::/8", "1.2.3.4"].every(isNetwork)).toBe(true);
-    expect(
-      [
-        "",
-        "localhost",
-        "10.0.0.0/",
-        "/8",
-        "10.0.0.0/8/8",
-        "10.1/8",
-        "::ffff:10.0.0.0/95",
-        "::1/129",
-        "fe80::1%lo",
-      ].some(isNetwork),
-    ).toBe(false);
   });
 });
