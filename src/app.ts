@@ -121,6 +121,7 @@ export function createWorker(config: Config, isFair = true): Service {
     load: (ids) => database.run(() => listEndpointSettings(sql, ids)),
     decrypt: (secret, webhookId) => cipher.decrypt(secret, webhookId),
     circuits,
+    onLoaded: (webhookId) => intake.actors.find(webhookId)?.lookAgain(),
     async disable(endpoint, reason) {
       const isNew = await acceptance.disableWebhook(endpoint, reason);
       bus.announceWebhookChanged(endpoint.webhookId);

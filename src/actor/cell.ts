@@ -72,7 +72,12 @@ export class Cell<Key, Lane extends string, Message> {
   tell(lane: Lane, message: Message): void {
     this.#lastActiveAt = this.#options.clock.monotonic();
     this.mailbox.push(lane, message);
-    if (this.hasCapacity) this.#options.onReady(this);
+    this.lookAgain();
+  }
+
+  /** Says that it is ready if it is: its behaviour may have more capacity than when that was last asked. */
+  lookAgain(): void {
+    if (this.mailbox.size > 0 && this.hasCapacity) this.#options.onReady(this);
   }
 
   /** Takes the oldest message of `lane` and handles it. Never rejects; undefined when there was none. */
@@ -97,7 +102,7 @@ export class Cell<Key, Lane extends string, Message> {
       this.#lastActiveAt = this.#options.clock.monotonic();
       this.#movedAt = this.#lastActiveAt;
       this.#lastStepMs = this.#lastActiveAt - startedAt;
-      if (this.mailbox.size > 0 && this.hasCapacity) this.#options.onReady(this);
+      this.lookAgain();
     }
   }
 
@@ -108,7 +113,7 @@ export class Cell<Key, Lane extends string, Message> {
     this.#options.clock.after(pauseMs, () => {
       this.#behaviour = this.#options.create();
       this.#isPaused = false;
-      if (this.mailbox.size > 0 && this.hasCapacity) this.#options.onReady(this);
+      this.lookAgain();
     });
   }
 }

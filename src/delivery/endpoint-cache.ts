@@ -32,6 +32,8 @@ export type EndpointCacheOptions = {
   decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
   circuits: { load(target: Pick<Endpoint, "webhookId" | "url">, stored: StoredCircuit, askedAt: number): void };
+  /** It has been read: more of its messages may be in flight than were as long as nothing was known of it. */
+  onLoaded(webhookId: WebhookId): void;
   /** And accepts the event that tells its owner: both or neither. False: it was disabled already, or has another URL. */
   disable(endpoint: Endpoint, reason: string): Promise<boolean>;
 };
@@ -142,6 +144,7 @@ export class EndpointCache implements Endpoints {
       if (!isUpToDate()) return loaded;
       this.#entries.set(webhookId, { endpoint: loaded });
       if (loaded !== undefined) this.#options.circuits.load(loaded, loaded.stored, askedAt);
+      this.#options.onLoaded(webhookId);
       return loaded;
     } finally {
       if (isUpToDate()) this.#underWay.delete(webhookId);

@@ -8,6 +8,7 @@ const settle = async () => {
 };
 
 function actor(concurrency = 1) {
+  const behaviour = { concurrency };
   const clock = new ManualClock();
   const handled: string[] = [];
   const crashes: string[] = [];
@@ -20,7 +21,7 @@ function actor(concurrency = 1) {
     create: () => {
       created += 1;
       return {
-        concurrency: () => concurrency,
+        concurrency: () => behaviour.concurrency,
         handle(message) {
           handled.push(message);
           const end = Promise.withResolvers<void>();
@@ -35,6 +36,7 @@ function actor(concurrency = 1) {
   return {
     cell,
     clock,
+    behaviour,
     handled,
     crashes,
     get readied() {
@@ -85,6 +87,19 @@ describe("Cell", () => {
     for (const message of ["a", "b", "c", "d"]) cell.tell("lane", message);
     while (cell.hasCapacity) cell.step("lane")?.catch(() => {});
     expect(handled).toEqual(["a", "b", "c"]);
+  });
+
+  test("looks again when it is told to: it is ready if its behaviour has more capacity by now", () => {
+    const one = actor();
+    one.cell.lookAgain();
+    one.cell.tell("lane", "a");
+    one.cell.step("lane")?.catch(() => {});
+    one.cell.tell("lane", "b");
+    one.cell.lookAgain();
+    expect(one.readied).toBe(1);
+    one.behaviour.concurrency = 2;
+    one.cell.lookAgain();
+    expect(one.readied).toBe(2);
   });
 
   test("a crash reports the message, keeps the others, and pauses until a new behaviour takes over", async () => {

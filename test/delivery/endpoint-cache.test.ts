@@ -17,7 +17,7 @@ function endpointOf(webhookId: WebhookId, url: string, cancelBefore: number | nu
     userId: "user" as UserId,
     url,
     headers: {},
-    maxInFlight: 1,
+    maxInFlight: 10,
     isActive: true,
     secrets: [Buffer.from("secret")],
     cancelBefore,
@@ -36,6 +36,7 @@ function decrypt(secret: Uint8Array, webhookId: WebhookId): string {
 /** Loads wait until the test answers them, oldest first. */
 function cache() {
   const clock = new ManualClock();
+  const loaded: string[] = [];
   const loads: { ids: readonly WebhookId[]; answer: (url: string, cancelBefore?: number) => Promise<void> }[] = [];
   const made = new EndpointCache({
     clock,
@@ -50,6 +51,7 @@ function cache() {
       }),
     decrypt,
     circuits: { load: () => {} },
+    onLoaded: (id) => void loaded.push(`${id}: ${made.maxInFlight(id)} in flight`),
     disable: () => Promise.resolve(true),
   });
   const find = (webhookId: WebhookId) => {
@@ -57,7 +59,7 @@ function cache() {
     clock.advance(1);
     return found;
   };
-  return { clock, made, loads, find };
+  return { clock, made, loads, loaded, find };
 }
 
 async function settled(): Promise<void> {
@@ -73,6 +75,15 @@ describe("what is being read", () => {
     expect(await found).toMatchObject({ url: "first" });
     expect(made.find(ours)).toMatchObject({ url: "first" });
     expect(loads).toHaveLength(1);
+  });
+
+  test("is announced once it is known: until then one message of it was in flight", async () => {
+    const { made, loads, loaded, find } = cache();
+    const found = find(ours);
+    expect(made.maxInFlight(ours)).toBe(1);
+    await loads[0]?.answer("first");
+    await found;
+    expect(loaded).toEqual(["ours: 10 in flight"]);
   });
 
   test("is not kept when its webhook changes meanwhile, and who asks after the change gets what is true after it", async () => {
@@ -114,6 +125,7 @@ describe("what is being read", () => {
         fails ? Promise.reject(new Error("away")) : Promise.resolve(ids.map((id) => endpointOf(id, "up"))),
       decrypt,
       circuits: { load: () => {} },
+      onLoaded: () => {},
       disable: () => Promise.resolve(true),
     });
     const failed = Promise.resolve(made.find(ours));
