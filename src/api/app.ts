@@ -22,6 +22,10 @@ import { webhookRoutes } from "./webhooks.ts";
 
 /** Bun's own bound, past which it answers without a body. Ours is far below, and says so properly. */
 const BUN_BODY_BYTES_MAX = 1024 * 1024 * 1024;
+/**
+ * For a connection on which nothing moves: an idle one, one whose body does not come. From the end of a body to the answer
+ * Bun waits for as long as the handler works, and a batch may need longer than this.
+ */
 const IDLE_TIMEOUT_S = 60;
 
 export function createApiApp(deps: ApiDeps) {

@@ -27,7 +27,10 @@ const ADJUST_INTERVAL_MS = 100;
 const ADJUST_EXPONENT = 0.1;
 const ADJUST_MIN = 0.5;
 const ADJUST_MAX = 3;
-/** A batch of a thousand subscribers is some dozens of pieces, and its caller waits for all of them. */
+/**
+ * A batch of a thousand subscribers is 250 pieces, of a wide account 1,000, and its caller waits for all of them: with this
+ * half a minute, or nearly two, at the most.
+ */
 const REST_MAX_MS = 100;
 
 /**

@@ -42,7 +42,7 @@ export type ApiServer = {
   stop(): Promise<void>;
 };
 
-export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiServer> {
+export async function startApi(overrides: Partial<ApiDeps> = {}, listening: object = {}): Promise<ApiServer> {
   const database = await testDatabase();
   const db = openDatabase({
     url: database.url,
@@ -79,7 +79,7 @@ export async function startApi(overrides: Partial<ApiDeps> = {}): Promise<ApiSer
     metrics: () => "fairpost_up 1\n",
     onWebhookChanged: (id) => void changedWebhooks.push(id),
     ...overrides,
-  }).listen({ port: 0, hostname: "127.0.0.1" });
+  }).listen({ port: 0, hostname: "127.0.0.1", ...listening });
   await ensureFirstSuperuser(db, passwords, SUPERUSER.email, SUPERUSER.password);
   const url = `http://127.0.0.1:${app.server?.port}`;
 

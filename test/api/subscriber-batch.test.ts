@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { connect } from "node:net";
+import type { ApiDeps } from "../../src/api/ports.ts";
 import { DomainError } from "../../src/domain/error.ts";
 import { type Account, type ApiServer, startApi } from "./api-server.ts";
 
@@ -87,4 +89,34 @@ test("a batch of which nothing can be taken just now is answered 503", async () 
   } finally {
     await server.stop();
   }
+});
+
+/** Sends no more than `text`. */
+function half(url: string, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port: Number(new URL(url).port) }, () => socket.write(text));
+    socket.on("data", (answer) => resolve(String(answer)));
+    socket.on("close", () => resolve("closed"));
+  });
+}
+
+test("a batch is answered, however long it takes: only a connection on which nothing moves is closed", async () => {
+  const { promise: created, reject: refuse } = Promise.withResolvers<never>();
+  const slow = await startApi(
+    {
+      acceptance: { createSubscriber: () => created } as unknown as ApiDeps["acceptance"],
+      readiness: { postgres: () => new Promise(() => {}), nats: () => Promise.resolve(true) },
+    },
+    { idleTimeout: 1 },
+  );
+  const grace = await slow.account();
+  const batch = grace.call("POST", "/subscribers/batch", { subscribers: [{ email: "late@example.com" }] });
+  const closed = await Promise.all([
+    half(slow.url, "POST /api/v1/subscribers/batch HTTP/1.1\r\nhost: a\r\ncontent-length: 99\r\n\r\n{"),
+    slow.call("GET", "//ready").catch(() => "closed"),
+  ]);
+  expect(closed).toEqual(["closed", "closed"]);
+  refuse(new DomainError("conflict", "taken"));
+  expect((await batch).json).toMatchObject({ data: [{ status: 409 }] });
+  await slow.stop();
 });
