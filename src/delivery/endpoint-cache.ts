@@ -34,7 +34,7 @@ export type EndpointCacheOptions = {
   circuits: { load(target: Pick<Endpoint, "webhookId" | "url">, stored: StoredCircuit, askedAt: number): void };
   /** It has been read: more of its messages may be in flight than were as long as nothing was known of it. */
   onLoaded(webhookId: WebhookId): void;
-  /** And accepts the event that tells its owner: both or neither. False: it was disabled already, or has another URL. */
+  /** Disables it and accepts the event that tells its owner, both or neither. False: it was disabled already, or has another URL. */
   disable(endpoint: Endpoint, reason: string): Promise<boolean>;
 };
 
