@@ -94,8 +94,13 @@ export class DataDir {
   }
 
   release(): void {
-    rmSync(runFile(this.path), { force: true });
-    rmSync(join(this.path, "pid"), { force: true });
+    for (const file of [runFile(this.path), join(this.path, "pid")]) {
+      try {
+        rmSync(file, { force: true });
+      } catch {
+        // What stays is known for what it is: its supervisor has ended, and the lock is free.
+      }
+    }
     this.#lock.close();
   }
 }

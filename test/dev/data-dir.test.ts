@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DataDir, DataDirInUseError, findRun, withRunningServices } from "../../src/dev/data-dir.ts";
 import { identify } from "../../src/dev/processes.ts";
@@ -107,4 +107,13 @@ test("a folder that cannot be made or written to is a fault of the setting", asy
   writeFileSync(file, "");
   expect(() => DataDir.take(file)).toThrow(`DATA_DIR=${file}: should be a folder`);
   expect(() => DataDir.take("/proc/nowhere")).toThrow("DATA_DIR=/proc/nowhere: ");
+});
+
+test("what cannot be removed does not keep a holder from leaving, nor the next one from coming", async () => {
+  const path = await testFolder("data-dir");
+  const held = DataDir.take(path);
+  mkdirSync(join(path, "run.json"));
+  held.release();
+  expect(existsSync(join(path, "pid"))).toBe(false);
+  DataDir.take(path).release();
 });
