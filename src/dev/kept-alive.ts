@@ -20,7 +20,7 @@ export type KeptAliveOptions = {
   clock: Clock;
   service: ProcessService;
   say: (line: string) => void;
-  /** It runs, for the first time or again. */
+  /** It runs, for the first time or again. Does not throw. */
   onStarted: () => void;
 };
 

@@ -11,6 +11,7 @@ import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
 import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
 import { KeptAlive, type ProcessService } from "./kept-alive.ts";
+import { KeptNote } from "./kept-note.ts";
 import { nextFreePort } from "./ports.ts";
 import { RoleProcess } from "./role-process.ts";
 import { type Secrets, secretsFor } from "./secrets.ts";
@@ -40,11 +41,15 @@ export class Supervisor implements Service {
   #roleProcesses: RoleProcess[] = [];
   #environment: Record<string, string> = {};
   #natsMayEndAt = Number.NEGATIVE_INFINITY;
+  #apiUrl: string | undefined;
+  /** Others find us, and the next start finds what a killed one left behind. */
+  readonly #note: KeptNote;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#note = new KeptNote({ clock: options.clock, name: "run.json", write: () => this.#writeRun(), say });
   }
 
   async start(): Promise<void> {
@@ -94,7 +99,8 @@ export class Supervisor implements Service {
     const account = await this.#findFirstAccount(databaseUrl, secrets);
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
-    this.#noteRun(apiUrl);
+    this.#apiUrl = apiUrl;
+    this.#note.update();
     if (!(await this.#isReady(apiUrl))) say("the API is not ready yet; GET /ready says why");
     console.log(welcome({ settings, apiUrl, databaseUrl, natsUrl, secrets, account }));
   }
@@ -167,18 +173,14 @@ export class Supervisor implements Service {
   async #keepAlive(service: ProcessService, group: KeptAlive[]): Promise<void> {
     this.#refuseIfStopping();
     const { clock } = this.#options;
-    const kept = new KeptAlive({ clock, service, say, onStarted: () => this.#noteRun() });
+    const kept = new KeptAlive({ clock, service, say, onStarted: () => this.#note.update() });
     group.push(kept);
     await kept.start();
   }
 
-  #apiUrl: string | undefined;
-
-  /** Others find us, and the next start finds what a killed one left behind. */
-  #noteRun(apiUrl = this.#apiUrl): void {
-    this.#apiUrl = apiUrl;
+  #writeRun(): void {
     const urls: Record<string, string | undefined> = {
-      api: apiUrl,
+      api: this.#apiUrl,
       postgres: this.#environment["DATABASE_URL"],
       nats: this.#environment["NATS_URL"],
     };
@@ -197,6 +199,7 @@ export class Supervisor implements Service {
     }
     await this.#starting?.catch(() => {});
     for (const kept of [...this.#roles, ...this.#servers.toReversed()]) await kept.stop();
+    this.#note.close();
     this.#dataDir?.release();
   }
 

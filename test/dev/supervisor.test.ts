@@ -1,8 +1,8 @@
 // `bun run start` for real: real Postgres and NATS, an api and a worker that do nothing.
 
 import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
 import postgres from "postgres";
 import { isRunning, type ProcessIdentity, processesBelow, sendSignal } from "../../src/dev/processes.ts";
 import { FakeProject, type RunningCommand } from "../support/fake-project.ts";
@@ -90,6 +90,30 @@ describe("bun run start", () => {
     const sql = postgres(environment["DATABASE_URL"] ?? "", { max: 1 });
     expect(await sql`SELECT 1 AS one`).toEqual([{ one: 1 }] as never);
     await sql.end();
+  });
+
+  test("what dies is started again once, and stopped in the end, though run.json cannot be written", async () => {
+    const running = await start();
+    const before = project.identityOf("worker");
+    // Nothing can be written where it is made ready.
+    const obstacle = join(project.dataDir, "run.json.new");
+    mkdirSync(obstacle);
+    sendSignal(before.pid, "SIGKILL");
+    await running.saw(/run\.json could not be written/);
+    await Bun.sleep(1_000);
+    // The supervisor, an api and a worker.
+    const ours = () => processesBelow(project.folder, [basename(process.execPath)]);
+    expect(ours()).toHaveLength(3);
+    expect(running.output().match(/run\.json could not be written|starting it again/g)).toHaveLength(2);
+    expect(project.identityOf("worker")).toEqual(before);
+    rmdirSync(obstacle);
+    await eventually(() => expect(isRunning(project.identityOf("worker"))).toBe(true), 10_000);
+    mkdirSync(obstacle);
+    sendSignal(project.identityOf("worker").pid, "SIGKILL");
+    await eventually(() => expect(running.output().match(/run\.json could not be written/g)).toHaveLength(2), 10_000);
+    expect(await running.end("SIGTERM")).toBe(0);
+    expect(ours()).toEqual([]);
+    rmdirSync(obstacle);
   });
 
   test("after kill -9, api and worker leave by themselves, and the next start ends the servers first", async () => {
