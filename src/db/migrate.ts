@@ -2,21 +2,18 @@
 
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
-import postgres from "postgres";
+import { withOneConnection } from "./one-connection.ts";
 
 const MIGRATIONS = new URL("../../drizzle", import.meta.url).pathname;
 
 /** Any number that nothing else locks: "fair" in ASCII. */
 const MIGRATION_LOCK = 0x66616972;
 
-/** Brings the database at `url` up to date. Waits while another process does so. */
+/** Brings the database at `url` up to date. Waits while another process does so; not for a database that does not answer. */
 export async function migrateDatabase(url: string): Promise<void> {
-  const client = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 10 });
-  try {
+  await withOneConnection(url, async (client) => {
     await client`SELECT pg_advisory_lock(${MIGRATION_LOCK})`;
     await migrate(drizzle(client), { migrationsFolder: MIGRATIONS });
     await client`SELECT pg_advisory_unlock(${MIGRATION_LOCK})`;
-  } finally {
-    await client.end({ timeout: 5 });
-  }
+  });
 }
