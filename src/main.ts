@@ -3,6 +3,7 @@
 import { dataDirOf, type Environment, environment, readConfig, readSettings, SETTINGS } from "./config.ts";
 import { chooseApiPort } from "./dev/api-port.ts";
 import { withRunningServices } from "./dev/data-dir.ts";
+import { orDatabaseFault } from "./dev/database-fault.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
 import { Supervisor } from "./dev/supervisor.ts";
@@ -58,9 +59,9 @@ async function createWorker(): Promise<Service> {
 }
 
 async function migrate(): Promise<void> {
-  const { databaseUrl } = readSettings(environmentWithServices(), "migrate");
+  const { databaseUrl = "" } = readSettings(environmentWithServices(), "migrate");
   const { migrateDatabase } = await import("./db/migrate.ts");
-  await migrateDatabase(databaseUrl ?? "");
+  await orDatabaseFault(databaseUrl, false, () => migrateDatabase(databaseUrl));
   console.log("The database is up to date.");
 }
 
@@ -96,9 +97,18 @@ function lineOf(setting: { name: string; description: string; default: string | 
   return `  ${setting.name.padEnd(26)}${setting.description}${fallback}`;
 }
 
-function fail(error: unknown): never {
-  console.error(error instanceof Error ? error.message : error);
+async function fail(error: unknown): Promise<never> {
+  console.error(await reasonOf(error));
   process.exit(1);
+}
+
+/** The driver's errors are wrapped in statements with users' data, and ours in sentences that say the reason themselves. */
+async function reasonOf(error: unknown): Promise<string> {
+  if (!(error instanceof Error)) return String(error);
+  if (error.cause === undefined) return error.message;
+  const { describeError } = await import("./observe/log.ts");
+  const reason = describeError(error);
+  return error.message.includes(reason) ? error.message : reason;
 }
 
 main(process.argv[2]).catch(fail);

@@ -7,6 +7,7 @@ import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
 import { DataDir } from "./data-dir.ts";
+import { orDatabaseFault } from "./database-fault.ts";
 import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
 import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
@@ -95,8 +96,10 @@ export class Supervisor implements Service {
         : {}),
     };
     this.#refuseIfStopping();
-    await prepareDatabase(databaseUrl, postgres);
-    const account = await this.#findFirstAccount(databaseUrl, secrets);
+    const account = await orDatabaseFault(databaseUrl, postgres !== undefined, async () => {
+      await prepareDatabase(databaseUrl, postgres);
+      return this.#findFirstAccount(databaseUrl, secrets);
+    });
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
     this.#apiUrl = apiUrl;
