@@ -47,9 +47,12 @@ export class Supervisor implements Service {
   readonly #note: KeptNote;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  /** Rejects then. */
+  readonly #whenStopping = Promise.withResolvers<never>();
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#whenStopping.promise.catch(() => {});
     this.#note = new KeptNote({ clock: options.clock, name: "run.json", write: () => this.#writeRun(), say });
   }
 
@@ -96,10 +99,12 @@ export class Supervisor implements Service {
         : {}),
     };
     this.#refuseIfStopping();
-    const account = await orDatabaseFault(databaseUrl, postgres !== undefined, async () => {
+    const preparing = orDatabaseFault(databaseUrl, postgres !== undefined, async () => {
       await prepareDatabase(databaseUrl, postgres);
       return this.#findFirstAccount(databaseUrl, secrets);
     });
+    // A database of others may keep it waiting; what is not finished there is rolled back when we are gone.
+    const account = await Promise.race([preparing, this.#whenStopping.promise]);
     await this.#startRoles(settings, port);
     const apiUrl = `http://${hostInUrl(settings.host)}:${port}`;
     this.#apiUrl = apiUrl;
@@ -194,6 +199,7 @@ export class Supervisor implements Service {
   }
 
   async #stopAll(): Promise<void> {
+    this.#whenStopping.reject(stoppedWhileStarting());
     if (this.#servers.length + this.#roles.length > 0) say("stopping");
     await Promise.all(this.#roles.map((role) => role.stop()));
     // NATS first: its clients are gone, and Postgres is what must end well.
@@ -207,8 +213,12 @@ export class Supervisor implements Service {
   }
 
   #refuseIfStopping(): void {
-    if (this.#stopping !== undefined) throw new Error("stopped while starting");
+    if (this.#stopping !== undefined) throw stoppedWhileStarting();
   }
+}
+
+function stoppedWhileStarting(): Error {
+  return new Error("stopped while starting");
 }
 
 function given(env: Environment, names: readonly string[]): Record<string, string> {

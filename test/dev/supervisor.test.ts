@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync } from "node:f
 import { basename, join } from "node:path";
 import postgres from "postgres";
 import { isRunning, type ProcessIdentity, processesBelow, sendSignal } from "../../src/dev/processes.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { FakeProject, type RunningCommand } from "../support/fake-project.ts";
 import { eventually } from "../support/services.ts";
 
@@ -161,6 +162,28 @@ describe("bun run start", () => {
     await launcher.end("SIGKILL");
     await eventually(() => expect(isRunning(supervisor)).toBe(false), 10_000);
     expect(serversLeft()).toEqual([]);
+  });
+
+  test("SIGTERM ends a start that waits for a database", async () => {
+    const hasCome = Promise.withResolvers<void>();
+    const silent = Bun.listen({
+      hostname: "127.0.0.1",
+      port: 0,
+      socket: { open: () => hasCome.resolve(), data: () => {} },
+    });
+    const starting = project.command(["src/main.ts", "start"], {
+      DATABASE_URL: `postgres://user:password@127.0.0.1:${silent.port}/database`,
+      JWT_SECRET: "x".repeat(32),
+      SECRETS_KEY: Buffer.alloc(32).toString("base64"),
+    });
+    await hasCome.promise;
+    const begunAt = systemClock.monotonic();
+    expect(await starting.end("SIGTERM")).toBe(0);
+    // Well before it would have given up by itself.
+    expect(systemClock.monotonic() - begunAt).toBeLessThan(5_000);
+    expect(starting.output()).toBe("fairpost: stopping\n");
+    expect(serversLeft()).toEqual([]);
+    silent.stop(true);
   });
 
   test("a second signal hurries only when it comes a second or more after the first", async () => {
