@@ -2,7 +2,7 @@
 
 import { dataDirOf, type Environment, environment, readConfig, readSettings, SETTINGS } from "./config.ts";
 import { chooseApiPort } from "./dev/api-port.ts";
-import { withRunningServices } from "./dev/data-dir.ts";
+import { withDataDirFault, withRunningServices } from "./dev/data-dir.ts";
 import { orDatabaseFault } from "./dev/database-fault.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
@@ -45,29 +45,30 @@ async function main(command: string | undefined): Promise<void> {
 }
 
 async function createApi(): Promise<Service> {
-  const env = environmentWithServices();
-  const config = readConfig(env, "api");
+  const { env, config } = withServices((found) => ({ env: found, config: readConfig(found, "api") }));
   const port = await chooseApiPort(env, config.port, config.host);
   const app = await import("./app.ts");
   return app.createApi({ ...config, port });
 }
 
 async function createWorker(): Promise<Service> {
-  const config = readConfig(environmentWithServices(), "worker");
+  const config = withServices((env) => readConfig(env, "worker"));
   const app = await import("./app.ts");
   return app.createWorker(config);
 }
 
 async function migrate(): Promise<void> {
-  const { databaseUrl = "" } = readSettings(environmentWithServices(), "migrate");
+  const { databaseUrl = "" } = withServices((env) => readSettings(env, "migrate"));
   const { migrateDatabase } = await import("./db/migrate.ts");
   await orDatabaseFault(databaseUrl, false, () => migrateDatabase(databaseUrl));
   console.log("The database is up to date.");
 }
 
-function environmentWithServices(): Environment {
+/** `read` of the environment with the services of a running start. */
+function withServices<Result>(read: (env: Environment) => Result): Result {
   const env = environment();
-  return withRunningServices(env, dataDirOf(env));
+  const folder = dataDirOf(env);
+  return withDataDirFault(folder, () => read(withRunningServices(env, folder)));
 }
 
 /** Runs `service` until the process is told to leave. Exit code 0 after a clean stop, 1 if it was hurried. */

@@ -4,7 +4,7 @@
 import { Database } from "bun:sqlite";
 import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Environment } from "../config.ts";
+import { ConfigError, type ConfigFault, type Environment, SETTINGS } from "../config.ts";
 import { endOrphanedNats } from "./embedded-nats.ts";
 import { endOrphanedPostgres } from "./embedded-postgres.ts";
 import { endProcess, identify, isRunning, type ProcessIdentity } from "./processes.ts";
@@ -139,9 +139,28 @@ export function withRunningServices(env: Environment, folder: string): Environme
   return { ...env, ...Object.fromEntries(found) };
 }
 
-function readRun(folder: string): Run | undefined {
-  const text = readText(runFile(folder));
+/** What `read` returns. Throws ConfigError with its faults, and with one of DATA_DIR if `folder` cannot be looked into. */
+export function withDataDirFault<Result>(folder: string, read: () => Result): Result {
+  const faults: ConfigFault[] = [];
   try {
+    readText(runFile(folder));
+  } catch (error) {
+    const message = `DATA_DIR=${folder}: should be a folder that we may look into (${(error as Error).message})`;
+    faults.push({ name: SETTINGS.dataDir.name, message });
+  }
+  try {
+    const result = read();
+    if (faults.length === 0) return result;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    faults.push(...error.faults);
+  }
+  throw new ConfigError(faults);
+}
+
+function readRun(folder: string): Run | undefined {
+  try {
+    const text = readText(runFile(folder));
     return text === undefined ? undefined : (JSON.parse(text) as Run);
   } catch {
     return undefined;

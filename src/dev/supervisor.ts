@@ -2,11 +2,11 @@
 // each kept alive; stopped in reverse, so that what is under way still reaches the servers.
 
 import { join } from "node:path";
-import { type Environment, FLEET_SETTINGS, readSettings, type Settings } from "../config.ts";
+import { dataDirOf, type Environment, FLEET_SETTINGS, readSettings, type Settings } from "../config.ts";
 import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
-import { DataDir } from "./data-dir.ts";
+import { DataDir, withDataDirFault } from "./data-dir.ts";
 import { orDatabaseFault } from "./database-fault.ts";
 import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
 import type { FirstAccount } from "./first-account.ts";
@@ -81,7 +81,7 @@ export class Supervisor implements Service {
 
   async #startAll(): Promise<void> {
     const { env } = this.#options;
-    const settings = readSettings(env, "start");
+    const settings = withDataDirFault(dataDirOf(env), () => readSettings(env, "start"));
     this.#dataDir = DataDir.take(settings.dataDir);
     await this.#dataDir.endOrphans();
     const port = await chooseApiPort(env, settings.port, settings.host);

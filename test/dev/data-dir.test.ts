@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { DataDir, DataDirInUseError, findRun, withRunningServices } from "../../src/dev/data-dir.ts";
+import { type ConfigError, readSettings } from "../../src/config.ts";
+import { DataDir, DataDirInUseError, findRun, withDataDirFault, withRunningServices } from "../../src/dev/data-dir.ts";
 import { identify } from "../../src/dev/processes.ts";
 import { testFolder } from "../support/services.ts";
 
@@ -107,6 +108,25 @@ test("a folder that cannot be made or written to is a fault of the setting", asy
   writeFileSync(file, "");
   expect(() => DataDir.take(file)).toThrow(`DATA_DIR=${file}: should be a folder`);
   expect(() => DataDir.take("/proc/nowhere")).toThrow("DATA_DIR=/proc/nowhere: ");
+});
+
+test("a folder that cannot be looked into is a fault among those of the other settings", async () => {
+  const path = await testFolder("data-dir");
+  const read = () => readSettings({ PORT: "-1", LOG_LEVEL: "x" }, "migrate");
+  const namesOf = (folder: string, reading: () => unknown): string[] => {
+    try {
+      withDataDirFault(folder, reading);
+    } catch (error) {
+      return (error as ConfigError).faults.map(({ name }) => name);
+    }
+    return [];
+  };
+  const file = join(path, "file");
+  writeFileSync(file, "");
+  expect(namesOf(file, read)).toEqual(["DATA_DIR", "PORT", "LOG_LEVEL", "DATABASE_URL"]);
+  expect(namesOf(file, () => withRunningServices({}, file))).toEqual(["DATA_DIR"]);
+  expect(namesOf(path, read)).toEqual(["PORT", "LOG_LEVEL", "DATABASE_URL"]);
+  expect(withDataDirFault(join(path, "not-yet"), () => "read")).toBe("read");
 });
 
 test("what cannot be removed does not keep a holder from leaving, nor the next one from coming", async () => {
