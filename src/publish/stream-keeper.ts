@@ -2,7 +2,7 @@
 // whoever first sees another one (a deleted store) begins a new epoch.
 
 import type { Database } from "../db/database.ts";
-import { noteBucket, noteStream } from "../db/stream-state.ts";
+import { isNotMigrated, noteBucket, noteStream } from "../db/stream-state.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { Reminder } from "../lib/reminder.ts";
 import type { Service } from "../lib/service.ts";
@@ -133,7 +133,10 @@ export class StreamKeeper implements Service {
 
   #report(failure: unknown): void {
     const isPostgres = failure instanceof PostgresFailure;
-    const error = describeError(isPostgres ? failure.cause : failure);
+    const trouble = isPostgres ? failure.cause : failure;
+    // Whoever migrates may be at it just now: it is tried again all the same.
+    const advice = isPostgres && isNotMigrated(trouble) ? "; the database is not up to date: `bun run migrate`" : "";
+    const error = `${describeError(trouble)}${advice}`;
     if (!this.#reminder.isDue(`${isPostgres} ${error}`)) return;
     if (isPostgres) this.#options.observe("postgres.unavailable", { error, setting: "DATABASE_URL" });
     else this.#options.observe("stream.unavailable", { error, setting: "NATS_URL" });

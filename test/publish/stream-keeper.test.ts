@@ -4,6 +4,8 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { openDatabase } from "../../src/db/database.ts";
+import { migrateDatabase } from "../../src/db/migrate.ts";
+import { createDatabase, dropDatabase } from "../../src/dev/create-database.ts";
 import { anyFreePort } from "../../src/dev/ports.ts";
 import { ManualClock, systemClock } from "../../src/lib/clock.ts";
 import { type EnsuredStream, StreamKeeper } from "../../src/publish/stream-keeper.ts";
@@ -99,6 +101,33 @@ test("that Postgres is away is said as such, once in ten seconds, with the setti
   expect(JSON.stringify(said)).toContain("ECONNREFUSED");
   expect(JSON.stringify(said)).not.toContain("secret");
   expect((said[1]?.at ?? 0) - (said[0]?.at ?? 0)).toBeGreaterThanOrEqual(10_000);
+}, 20_000);
+
+test("that a database is not migrated is said with what to do, and found out when it is", async () => {
+  const url = new URL(rows.server.url);
+  url.pathname = `/empty_${Bun.randomUUIDv7().replaceAll("-", "")}`;
+  await createDatabase(rows.server.url, url.pathname.slice(1));
+  const database = openDatabase({
+    url: url.href,
+    clock: systemClock,
+    connectionsMax: 2,
+    queryTimeoutMs: 5_000,
+    queriesMax: 10,
+    applicationName: "test",
+  });
+  const { keeper, clock, told, said } = keeperOn({ database });
+  await keeper.start();
+  await eventually(() => expect(said).toHaveLength(1));
+  expect(said[0]).toMatchObject({ name: "postgres.unavailable", fields: { setting: "DATABASE_URL" } });
+  expect(JSON.stringify(said)).toContain("(42P01); the database is not up to date: `bun run migrate`");
+  await migrateDatabase(url.href);
+  await eventually(() => {
+    clock.advance(500);
+    expect(told).toHaveLength(1);
+  });
+  await keeper.stop();
+  await database.close();
+  await dropDatabase(rows.server.url, url.pathname.slice(1));
 }, 20_000);
 
 test("after a reconnection nothing waits for a look at the stream that the break has left without an answer", async () => {
