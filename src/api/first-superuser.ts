@@ -1,8 +1,9 @@
-// Somebody has to be able to sign in to a new database. While Postgres is away the API runs without that somebody, who is
-// made as soon as it is back.
+// Somebody has to be able to sign in to a new database. While Postgres is away, or not migrated, the API runs without that
+// somebody, who is made as soon as it can be.
 
 import { findUserByEmail, insertUser } from "../db/users.ts";
 import type { Database } from "../db/database.ts";
+import { isNotMigrated } from "../db/migrate.ts";
 import { DomainError } from "../domain/error.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import type { Passwords } from "../lib/password.ts";
@@ -50,12 +51,15 @@ export class FirstSuperuser implements Service {
     this.#options = options;
   }
 
-  /** When it returns the account is there, unless Postgres is away. Throws when Postgres answers, and it cannot be made. */
+  /**
+   * When it returns the account is there, unless Postgres is away, or somebody is still to migrate it. Throws when it
+   * cannot be made for any other reason.
+   */
   async start(): Promise<void> {
     try {
       await this.#ensure();
     } catch (error) {
-      if (this.#stopped || isAway(error)) return this.#tryLater(error);
+      if (this.#stopped || isAway(error) || isNotMigrated(error)) return this.#tryLater(error);
       throw new Error(`FIRST_SUPERUSER could not be made: ${describeError(error)}`, { cause: error });
     }
   }

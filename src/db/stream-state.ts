@@ -3,7 +3,7 @@
 import type { DeliveryId } from "../domain/ids.ts";
 import { MASS_CHANGE_ROWS_MAX, RECONCILE_AFTER_MS, RECONCILE_ROWS_MAX } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
-import { errorCodeOf, type Sql } from "./database.ts";
+import type { Sql } from "./database.ts";
 import { BEGINNING, type Bookmark } from "./waiting.ts";
 
 export type StreamState = { epoch: number; isNew: boolean };
@@ -18,11 +18,6 @@ export async function noteStream(sql: Sql, streamCreatedAt: string): Promise<Str
   if (begun !== undefined) return { epoch: Number(begun["epoch"]), isNew: true };
   const [row] = await sql`SELECT epoch FROM stream`;
   return { epoch: Number(row?.["epoch"]), isNew: false };
-}
-
-/** Postgres knows no such table (42P01), schema (3F000) or column (42703): this release's migrations are not there yet. */
-export function isNotMigrated(error: unknown): boolean {
-  return ["42P01", "3F000", "42703"].includes(errorCodeOf(error) ?? "");
 }
 
 /** Notes the bucket of leases. True: it came after another one, whose leases may still be believed in for a while. */

@@ -2,7 +2,8 @@
 // whoever first sees another one (a deleted store) begins a new epoch.
 
 import type { Database } from "../db/database.ts";
-import { isNotMigrated, noteBucket, noteStream } from "../db/stream-state.ts";
+import { isNotMigrated } from "../db/migrate.ts";
+import { noteBucket, noteStream } from "../db/stream-state.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { Reminder } from "../lib/reminder.ts";
 import type { Service } from "../lib/service.ts";

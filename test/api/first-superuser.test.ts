@@ -62,8 +62,16 @@ test("is made once Postgres is back; that it is away is said once", async () => 
   expect(tries()).toBe(4);
 });
 
+test("is made once somebody has migrated the database", async () => {
+  const missing = Object.assign(new Error('relation "users" does not exist'), { code: "42P01" });
+  const { service, said, seconds } = firstSuperuser(missing, missing, true);
+  await service.start();
+  await seconds(5);
+  expect(said).toEqual([`superuser.failed ${missing.message} (42P01)`, "superuser.created"]);
+});
+
 test("what is wrong besides that fails the start, or is said when it shows later", async () => {
-  const mistake = new Error('relation "users" does not exist');
+  const mistake = new Error("permission denied for table users");
   const { service } = firstSuperuser(mistake);
   expect(await service.start().catch(String)).toBe(`Error: FIRST_SUPERUSER could not be made: ${mistake.message}`);
   const { service: later, said, seconds } = firstSuperuser(away("refused"), mistake);
