@@ -3,6 +3,7 @@
 import { sleep, systemClock } from "../lib/clock.ts";
 import type { ApiClient } from "./api-client.ts";
 import type { Ledger } from "./ledger.ts";
+import { BATCH_MAX } from "./options.ts";
 import { asFastAsTaken } from "./pacing.ts";
 import type { Sender } from "./poster.ts";
 import { type Behaviour, isHealthy, pathOf } from "./receiver/behaviour.ts";
@@ -34,11 +35,13 @@ export class Accounts {
   }
 
   /** The group's senders. */
-  async create(group: number, { name, users, webhooksPerUser, behaviourOf }: Group): Promise<Sender[]> {
+  async create(group: number, { name, users, webhooksPerUser, behaviourOf, reads }: Group): Promise<Sender[]> {
     const { ledger, stop } = this.#options;
     const senders: Sender[] = [];
     await asFastAsTaken({ count: users, hands: SIGN_UPS_AT_ONCE, stop }, async (nth) => {
       const authorization = await this.#signUp(name);
+      // Before there are webhooks, so that nothing of it is delivered.
+      await this.#fillList(authorization, reads?.subscribers ?? 0);
       const behaviours = Array.from({ length: webhooksPerUser }, (_, index) =>
         behaviourOf(nth * webhooksPerUser + index),
       );
@@ -63,6 +66,20 @@ export class Accounts {
     const authorization = await api.signUp(email, Bun.randomUUIDv7());
     this.#authorizations.push(authorization);
     return authorization;
+  }
+
+  async #fillList(authorization: string, count: number): Promise<void> {
+    const { api, runId, stop } = this.#options;
+    for (let begin = 0; begin < count && !stop.isStopped; begin += BATCH_MAX) {
+      const subscribers = Array.from({ length: Math.min(BATCH_MAX, count - begin) }, (_, nth) => ({
+        email: `listed-${runId}-${begin + nth}@example.com`,
+        first_name: "Ada",
+        last_name: "Lovelace",
+        tags: ["newsletter"],
+      }));
+      const { status, text } = await api.post("/subscribers/batch", authorization, JSON.stringify({ subscribers }));
+      if (status >= 300) throw new Error(`POST /subscribers/batch: ${status} ${text.slice(0, 300)}`);
+    }
   }
 
   async #register(authorization: string, firstWebhook: number, behaviours: readonly Behaviour[]): Promise<void> {

@@ -61,6 +61,12 @@ export class ApiClient {
     return { status: response.status, text: await response.text() };
   }
 
+  /** The same without a body. */
+  async get(path: string, authorization: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.url}${API}${path}`, { headers: { authorization } });
+    return { status: response.status, text: await response.text() };
+  }
+
   #askJson(what: string, path: string, body: unknown, authorization?: string): Promise<string> {
     return this.#ask(what, `${this.url}${path}`, {
       method: "POST",

@@ -1,4 +1,4 @@
-// A group's accounts at work: how they post what the group's load says.
+// A group's accounts at work: how they post what the group's load says, and read.
 
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
@@ -48,4 +48,14 @@ export async function post({ group: { load }, senders }: Crew, work: Work): Prom
     const count = Math.ceil(events / batch);
     await asFastAsTaken({ count, hands, stop }, (nth) => fire(Math.min(batch, events - nth * batch)));
   }
+}
+
+/** Lists the accounts' subscribers, for as long as they post or until the stop. */
+export async function read({ group: { load, reads }, senders }: Crew, { poster, clock, stop }: Work): Promise<void> {
+  if (reads === undefined || load.kind !== "rate") return;
+  const endsAt = clock.monotonic() + load.forS * 1_000;
+  const loop = async (sender: Sender): Promise<void> => {
+    while (!stop.isStopped && clock.monotonic() < endsAt) await poster.listSubscribers(sender);
+  };
+  await Promise.all(senders.flatMap((sender) => Array.from({ length: reads.atOnce }, () => loop(sender))));
 }

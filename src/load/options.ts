@@ -34,7 +34,7 @@ export type Options = {
 export class UsageError extends Error {}
 
 /** The most that one request may hold, and that Bun's fetch keeps in flight with room for the victims. */
-const BATCH_MAX = 1_000;
+export const BATCH_MAX = 1_000;
 const CONCURRENCY_MAX = 200;
 
 type Flag = { value: string; text: string; default?: string };

@@ -1,6 +1,6 @@
-// Posts events and keeps the books on them: each is noted before it is sent, and again when the API has answered.
+// Posts events, reads, and keeps the books on what was posted: each is noted before it is sent, and again when the API has answered.
 
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, sleep } from "../lib/clock.ts";
 import type { ApiClient } from "./api-client.ts";
 import { acceptedInBatch } from "./batch-answer.ts";
 import type { Ledger } from "./ledger.ts";
@@ -16,6 +16,9 @@ export type PosterOptions = {
   /** Makes the e-mails of this run its own. */
   runId: string;
 };
+
+/** Whoever reads and is refused does not ask again at once. */
+const REFUSED_PAUSE_MS = 100;
 
 /** What is posted to find out whether batches are taken. */
 const EMPTY_BATCH = '{"subscribers":[]}';
@@ -69,6 +72,18 @@ export class Poster {
     });
   }
 
+  /** A page of a thousand. */
+  async listSubscribers({ authorization }: Sender): Promise<void> {
+    const { api, clock } = this.#options;
+    this.requests += 1;
+    const outcome = await api.get("/subscribers?limit=1000", authorization).then(
+      ({ status }) => String(status),
+      () => "no answer",
+    );
+    this.#count(`GET ${outcome}`, 1);
+    if (outcome !== "200") await sleep(clock, REFUSED_PAUSE_MS);
+  }
+
   async #post(
     path: string,
     { authorization }: Sender,
@@ -89,8 +104,12 @@ export class Poster {
       outcome = `no answer (${(error as { code?: string }).code ?? "unknown"})`;
     } finally {
       this.inFlight -= 1;
-      this.answers.set(outcome, (this.answers.get(outcome) ?? 0) + events.length);
+      this.#count(outcome, events.length);
     }
+  }
+
+  #count(outcome: string, answers: number): void {
+    this.answers.set(outcome, (this.answers.get(outcome) ?? 0) + answers);
   }
 
   #note({ account }: Sender): number {

@@ -5,7 +5,7 @@ import type { Clock } from "../lib/clock.ts";
 import { type Random, seededRandom } from "../lib/random.ts";
 import { Accounts } from "./accounts.ts";
 import { ApiClient } from "./api-client.ts";
-import { type Crew, post, type Work } from "./crew.ts";
+import { type Crew, post, read, type Work } from "./crew.ts";
 import { Instance } from "./instance.ts";
 import { Ledger } from "./ledger.ts";
 import type { Options, PostMode } from "./options.ts";
@@ -153,7 +153,7 @@ export class Run {
 
   /** A backlog makes its noise until it is gone; a rate, for its time. */
   async #makeNoise(crew: Crew, work: Work): Promise<void> {
-    await post(crew, work);
+    await Promise.all([post(crew, work), read(crew, work)]);
     if (crew.group.load.kind === "count") await this.#drained((group) => group === crew.index);
   }
 

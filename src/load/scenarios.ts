@@ -17,7 +17,12 @@ export type Group = {
   /** Of the group's nth receiver. */
   behaviourOf: (nth: number) => Behaviour;
   load: Load;
+  /** Of each account, beside a load by rate and for as long as that. */
+  reads?: Reads;
 };
+
+/** A list of so many subscribers, asked for over and over by so many requests at once. */
+export type Reads = { subscribers: number; atOnce: number };
 
 /** What the command line may say of the noise; each scenario has its own idea of the rest. */
 export type Noise = {
@@ -63,6 +68,15 @@ export const SCENARIOS = {
       const behaviourOf = (nth: number): Behaviour => (dead.has(nth) ? { kind: "refuse" } : answering(noise)(nth));
       return [group("dead", noise, { users, webhooks, rate: 100 }, behaviourOf)];
     },
+  },
+  reads: {
+    description: "one account lists its 10,000 subscribers over and over, a thousand at a time, 4 requests at once",
+    groups: (noise) => [
+      {
+        ...group("reads", noise, { users: 1, webhooks: 1, rate: 1 }, answering(noise)),
+        reads: { subscribers: 10_000, atOnce: 4 },
+      },
+    ],
   },
   mixed: {
     description: "a burst, slow, black-hole, dead, failing, dripping and resetting receivers, all at once",
