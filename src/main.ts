@@ -3,8 +3,8 @@
 import { dataDirOf, type Environment, environment, readConfig, readSettings, SETTINGS } from "./config.ts";
 import { chooseApiPort } from "./dev/api-port.ts";
 import { withDataDirFault, withRunningServices } from "./dev/data-dir.ts";
-import { orDatabaseFault } from "./dev/database-fault.ts";
 import { watchExitSignals } from "./dev/exit-signals.ts";
+import { orDatabaseFault, reasonOf } from "./dev/failed-start.ts";
 import { installWhatIsMissing } from "./dev/install.ts";
 import { Supervisor } from "./dev/supervisor.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -101,15 +101,6 @@ function lineOf(setting: { name: string; description: string; default: string | 
 async function fail(error: unknown): Promise<never> {
   console.error(await reasonOf(error));
   process.exit(1);
-}
-
-/** The driver's errors are wrapped in statements with users' data, and ours in sentences that say the reason themselves. */
-async function reasonOf(error: unknown): Promise<string> {
-  if (!(error instanceof Error)) return String(error);
-  if (error.cause === undefined) return error.message;
-  const { describeError } = await import("./observe/log.ts");
-  const reason = describeError(error);
-  return error.message.includes(reason) ? error.message : reason;
 }
 
 main(process.argv[2]).catch(fail);

@@ -95,7 +95,7 @@ describe("walls", () => {
   test("main.ts imports app and config, and the start of things; only main.ts imports app.ts", () => {
     const main = files.find(({ path }) => path === "src/main.ts");
     const known = new Set((main?.imports ?? []).map((specifier) => folderOf(normalize(join("src", specifier)))));
-    for (const folder of known) expect(["app", "config", "db", "dev", "lib", "observe"]).toContain(folder);
+    for (const folder of known) expect(["app", "config", "db", "dev", "lib"]).toContain(folder);
     expect(offences((file, _, target) => target === "src/app.ts" && file.path !== "src/main.ts")).toEqual([]);
   });
 

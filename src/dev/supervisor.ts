@@ -7,7 +7,7 @@ import { type Clock, sleep } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
 import { chooseApiPort } from "./api-port.ts";
 import { DataDir, withDataDirFault } from "./data-dir.ts";
-import { orDatabaseFault } from "./database-fault.ts";
+import { orDatabaseFault } from "./failed-start.ts";
 import { EMBEDDED_DATABASE, EmbeddedPostgres } from "./embedded-postgres.ts";
 import type { FirstAccount } from "./first-account.ts";
 import { EmbeddedNats } from "./embedded-nats.ts";
