@@ -13,7 +13,7 @@ export type WriteWatchOptions = {
   onSilent: (stream: string, forMs: number) => void;
 };
 
-type Silence = { since: number; saidAt: number };
+type Silence = { since: number; lastAt: number; saidAt: number };
 
 export class WriteWatch {
   readonly #options: WriteWatchOptions;
@@ -28,10 +28,13 @@ export class WriteWatch {
     this.#silent.delete(stream);
   }
 
-  /** A write has had no answer in time, over a connection that lives. */
+  /** A write has had no answer in time, over a connection that lives. One long after another is by itself. */
   unanswered(stream: string): void {
     const now = this.#options.clock.monotonic();
-    const silence = this.#silent.get(stream) ?? { since: now, saidAt: Number.NEGATIVE_INFINITY };
+    const known = this.#silent.get(stream);
+    const goesOn = known !== undefined && now - known.lastAt < SILENT_AFTER_MS;
+    const silence = goesOn ? known : { since: now, lastAt: now, saidAt: Number.NEGATIVE_INFINITY };
+    silence.lastAt = now;
     this.#silent.set(stream, silence);
     if (now - silence.since < SILENT_AFTER_MS || now - silence.saidAt < REMINDER_MS) return;
     silence.saidAt = now;

@@ -13,7 +13,7 @@ function watched() {
       clock.advance(1_000);
     }
   };
-  return { said, writes, unanswered };
+  return { clock, said, writes, unanswered };
 }
 
 test("a stream to which nothing can be written is said after half a minute, and then every minute", () => {
@@ -26,6 +26,14 @@ test("a stream to which nothing can be written is said after half a minute, and 
     ["deliveries", 90],
     ["deliveries", 150],
   ]);
+});
+
+test("two answers that were lost an hour apart are no silence", () => {
+  const { clock, said, unanswered } = watched();
+  unanswered("deliveries", 1);
+  clock.advance(3_600_000);
+  unanswered("deliveries", 1);
+  expect(said).toEqual([]);
 });
 
 test("one answer ends it, for that stream alone", () => {
