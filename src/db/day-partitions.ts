@@ -101,7 +101,7 @@ async function withShortLocks<Result>(
 export async function purgeDeletedUsers(sql: Sql, rowsMax: number): Promise<number> {
   const rows = await sql`DELETE FROM subscribers WHERE id IN (
     SELECT s.id FROM users u JOIN subscribers s ON s.user_id = u.id WHERE u.deleted_at IS NOT NULL
-    ORDER BY s.id LIMIT ${rowsMax} FOR UPDATE OF s SKIP LOCKED
+    LIMIT ${rowsMax} FOR UPDATE OF s SKIP LOCKED
   ) RETURNING 1`;
   return rows.length;
 }
