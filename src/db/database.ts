@@ -86,7 +86,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 
   async function inTime<Result>(gated: Semaphore, work: () => PromiseLike<Result>, userId?: UserId): Promise<Result> {
     let hasPassed = false;
-    let tookMs = 0;
+    let begunAt: number | undefined;
     let timer: { cancel(): void } | undefined;
     const deadline = new Promise<never>((_, reject) => {
       timer = options.clock.after(options.queryTimeoutMs, () => {
@@ -100,19 +100,16 @@ export function openDatabase(options: DatabaseOptions): Database {
       await gated.acquire();
       try {
         if (hasPassed) throw unavailable("its turn came too late");
-        const begunAt = options.clock.monotonic();
-        try {
-          return await work();
-        } finally {
-          tookMs = options.clock.monotonic() - begunAt;
-        }
+        begunAt = options.clock.monotonic();
+        return await work();
       } finally {
         gated.release();
       }
     };
     const inTurnOf = (user: UserId): Promise<Result> =>
       perUser.run(user, inTurn, () => {
-        const restMs = options.restMs?.(tookMs, user) ?? 0;
+        if (begunAt === undefined) return undefined;
+        const restMs = options.restMs?.(options.clock.monotonic() - begunAt, user) ?? 0;
         return restMs > 0 ? sleep(options.clock, restMs) : undefined;
       });
     try {

@@ -86,7 +86,15 @@ export async function listWaitingLanes(
 ): Promise<UsersLane[]> {
   const behind = after ?? START;
   const rows = await sql.unsafe(LANES, [partition, behind.webhookId, behind.priority, lanesMax], { prepare: true });
-  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
+  return rows.map(usersLaneOf);
+}
+
+function usersLaneOf(row: Record<string, unknown>): UsersLane {
+  return {
+    webhookId: row["webhook_id"] as WebhookId,
+    priority: row["priority"] as Priority,
+    userId: row["user_id"] as UserId,
+  };
 }
 
 // Payloads up to $7 bytes in all, and the first one however large: in the order of the answer, so that nothing is sorted twice.
@@ -200,5 +208,5 @@ export async function listBacklogs(
     ) marked
     WHERE (webhook_id, priority) > (${behind.webhookId}::uuid, ${behind.priority}::text)
     ORDER BY webhook_id, priority LIMIT ${lanesMax}`;
-  return rows.map((row) => ({ webhookId: row["webhook_id"], priority: row["priority"], userId: row["user_id"] }));
+  return rows.map(usersLaneOf);
 }

@@ -11,9 +11,7 @@ import type { Service } from "../lib/service.ts";
 import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
-import type { Endpoint } from "./ports.ts";
-
-type Target = Pick<Endpoint, "webhookId" | "url">;
+import type { Target } from "./ports.ts";
 
 /** As it stands in the table; times in milliseconds. */
 export type StoredCircuit = {

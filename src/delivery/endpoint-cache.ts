@@ -15,7 +15,7 @@ import { TtlCache } from "../lib/ttl-cache.ts";
 import type { Observe } from "../observe/catalogue.ts";
 import { describeError } from "../observe/log.ts";
 import type { StoredCircuit } from "./circuits.ts";
-import type { Endpoint, Endpoints } from "./ports.ts";
+import type { Endpoint, Endpoints, Target } from "./ports.ts";
 
 /** As it stands in the tables: `secrets` are encrypted. */
 export type StoredEndpoint = Omit<Endpoint, "secrets" | "unreadable"> & {
@@ -31,7 +31,7 @@ export type EndpointCacheOptions = {
   /** Throws for a secret that cannot be read: with another key, or changed. */
   decrypt: (secret: Uint8Array, webhookId: WebhookId) => string;
   /** Told of each reading, before it is used. */
-  circuits: { load(target: Pick<Endpoint, "webhookId" | "url">, stored: StoredCircuit, askedAt: number): void };
+  circuits: { load(target: Target, stored: StoredCircuit, askedAt: number): void };
   /** It has been read: more of its messages may be in flight than were as long as nothing was known of it. */
   onLoaded(webhookId: WebhookId): void;
   /** Disables it and accepts the event that tells its owner, both or neither. False: it was disabled already, or has another URL. */
@@ -155,9 +155,9 @@ export class EndpointCache implements Endpoints {
   #withMarks(loaded: LoadedEndpoint | undefined): LoadedEndpoint | undefined {
     if (loaded === undefined) return undefined;
     const isActive = loaded.isActive && this.#shut.get(loaded.webhookId) !== loaded.url;
-    const before = this.#cancelled.get(loaded.webhookId) ?? Number.NEGATIVE_INFINITY;
-    const cancelBefore = Math.max(before, loaded.cancelBefore ?? Number.NEGATIVE_INFINITY);
-    return { ...loaded, isActive, cancelBefore: Number.isFinite(cancelBefore) ? cancelBefore : null };
+    const before = this.#cancelled.get(loaded.webhookId) ?? null;
+    const cancelBefore = before === null ? loaded.cancelBefore : Math.max(before, loaded.cancelBefore ?? before);
+    return { ...loaded, isActive, cancelBefore };
   }
 
   #background(task: string, work: Promise<void>): void {

@@ -32,6 +32,9 @@ export type StreamHandle = {
   working(): void;
 };
 
+/** An endpoint by what it is: another URL of the same webhook is another one. */
+export type Target = Pick<Endpoint, "webhookId" | "url">;
+
 export type Endpoint = {
   webhookId: WebhookId;
   userId: UserId;

@@ -3,6 +3,7 @@
 import type { EventRow } from "../db/accept.ts";
 import { invalid } from "../domain/error.ts";
 import type { SubscriberId } from "../domain/ids.ts";
+import { WEBHOOKS_PER_USER_MAX } from "../domain/limits.ts";
 import type { NewSubscriber, Subscriber } from "../domain/subscriber.ts";
 import type { Json } from "../lib/json.ts";
 
@@ -10,7 +11,7 @@ import type { Json } from "../lib/json.ts";
 const CHANGE_DELIVERIES_MAX = 10_000;
 const CHANGE_BYTES_MAX = 8 * 1024 * 1024;
 /** So few events are within both bounds, whatever they say and however many webhooks want them. */
-export const CHANGE_EVENTS_UNCOUNTED = 10;
+export const CHANGE_EVENTS_UNCOUNTED = CHANGE_DELIVERIES_MAX / WEBHOOKS_PER_USER_MAX;
 
 /** `subscriber.updated` and `subscriber.unsubscribed`. */
 const EVENTS_BESIDE_TAGS = 2;
@@ -49,7 +50,8 @@ export function changesOf(before: Subscriber, after: Subscriber): { type: string
 
 /** Each tag is an event of its own. `webhooks`: that want one of them or more. Throws invalid where that would be too much. */
 export function refuseTooManyTags(events: readonly EventRow[], webhooks: number): void {
-  const bytes = Math.max(...events.map(({ pieces }) => Buffer.byteLength(pieces.join(""))));
+  // They differ by a tag.
+  const bytes = Buffer.byteLength(events.at(-1)?.pieces.join("") ?? "");
   const most = Math.floor(Math.min(CHANGE_DELIVERIES_MAX / webhooks, CHANGE_BYTES_MAX / bytes));
   if (events.length <= most) return;
   const what = `Each tag that is added or removed is an event of ${bytes} bytes for ${webhooks} webhooks`;

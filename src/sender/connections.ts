@@ -60,8 +60,8 @@ export class Connections {
 
   /** Ends half of those that are kept, the longest idle first: the process has no descriptor left. */
   makeRoom(): void {
-    const [...idle] = this.#all;
-    for (const connection of idle.slice(0, Math.ceil(idle.length / 2))) connection.close();
+    const half = Math.ceil(this.#all.size / 2);
+    for (const connection of [...this.#all].slice(0, half)) connection.close();
   }
 
   #forget(connection: Connection): void {

@@ -4,7 +4,7 @@ import type { DeliveryId } from "../../src/domain/ids.ts";
 import { payloadPieces } from "../../src/domain/payload.ts";
 import { systemClock } from "../../src/lib/clock.ts";
 import { PIECE_BYTES_MAX } from "../../src/publish/pieces.ts";
-import { Refill } from "../../src/publish/refill.ts";
+import { Refill, type RefillOptions } from "../../src/publish/refill.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { ensureTopology } from "../../src/stream/topology.ts";
 import { eventOf, type Rows, startRows, type Webhook } from "../db/rows.ts";
@@ -36,6 +36,21 @@ async function webhookOfPartition(): Promise<Webhook> {
   }
 }
 
+/** With room for everything, but for what `more` says. */
+function refillWith(more: Pick<RefillOptions, "outgoing"> & Partial<RefillOptions>): Refill {
+  return new Refill({
+    database: rows.db,
+    link,
+    clock: systemClock,
+    observe: () => {},
+    isHeld: () => false,
+    laneOf: () => ({ depth: 64, waiting: 0 }),
+    hasAppetite: () => true,
+    restMs: () => 0,
+    ...more,
+  });
+}
+
 /** Large events, due at once, oldest first. */
 async function deliverLarge({ id, userId }: Webhook, count: number): Promise<DeliveryId[]> {
   const data = "x".repeat(EVENT_BYTES);
@@ -56,11 +71,7 @@ test("large events are refilled in pieces, each once and in order, and mark no b
   const published = new Map<string, DeliveryId[]>();
   let bytes = 0;
   let bytesMost = 0;
-  const refill = new Refill({
-    database: rows.db,
-    link,
-    clock: systemClock,
-    observe: () => {},
+  const refill = refillWith({
     outgoing: {
       async publish(message) {
         bytes += message.payload.length;
@@ -72,10 +83,6 @@ test("large events are refilled in pieces, each once and in order, and mark no b
         return { kind: "stored", seq: 1 };
       },
     },
-    isHeld: () => false,
-    laneOf: () => ({ depth: 64, waiting: 0 }),
-    hasAppetite: () => true,
-    restMs: () => 0,
   });
   refill.own(PARTITION);
   await refill.start();
@@ -92,11 +99,7 @@ test("what need not come in stays in the table, and follows when it may", async 
   const ids = await deliverLarge(webhook, 40);
   const published: DeliveryId[] = [];
   let hasAppetite = true;
-  const refill = new Refill({
-    database: rows.db,
-    link,
-    clock: systemClock,
-    observe: () => {},
+  const refill = refillWith({
     outgoing: {
       async publish(message) {
         published.push(message.deliveryId);
@@ -105,10 +108,7 @@ test("what need not come in stays in the table, and follows when it may", async 
         return { kind: "stored", seq: 1 };
       },
     },
-    isHeld: () => false,
-    laneOf: () => ({ depth: 64, waiting: 0 }),
     hasAppetite: () => hasAppetite,
-    restMs: () => 0,
   });
   refill.own(PARTITION);
   await refill.start();
@@ -135,10 +135,7 @@ test("a backlog behind a shut gate stays marked, so that older deliveries go fir
   const backlog = async () =>
     (await rows.sql`SELECT backlog FROM endpoints WHERE webhook_id = ${webhook.id}`)[0]?.["backlog"];
   const lane = { webhookId: webhook.id, priority: "high" } as const;
-  const refill = new Refill({
-    database: rows.db,
-    link,
-    clock: systemClock,
+  const refill = refillWith({
     observe: (name) => void observed.push(name),
     outgoing: {
       async publish({ deliveryId }) {
@@ -148,10 +145,7 @@ test("a backlog behind a shut gate stays marked, so that older deliveries go fir
         return { kind: "stored", seq: 1 };
       },
     },
-    isHeld: () => false,
     laneOf: () => ({ depth: 64, waiting: inStream }),
-    hasAppetite: () => true,
-    restMs: () => 0,
   });
   refill.own(PARTITION);
   await refill.start();
@@ -182,16 +176,8 @@ test("of very many marked lanes none keeps its mark once nothing waits for it", 
       FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 1_100)) ids RETURNING id
     )
     INSERT INTO endpoints (webhook_id, user_id, partition, backlog) SELECT id, ${user}, ${PARTITION}, '{high,low}' FROM made`;
-  const refill = new Refill({
-    database: rows.db,
-    link,
-    clock: systemClock,
-    observe: () => {},
+  const refill = refillWith({
     outgoing: { publish: () => Promise.resolve({ kind: "failed", reason: "a test" }) },
-    isHeld: () => false,
-    laneOf: () => ({ depth: 64, waiting: 0 }),
-    hasAppetite: () => true,
-    restMs: () => 0,
   });
   refill.own(PARTITION);
   await refill.start();
