@@ -28,6 +28,9 @@ const THROWAWAY_SETTINGS = {
   max_wal_size: "1GB",
 };
 
+/** What a test or a hook may take before it is said to hang: far more than any takes on a busy machine. */
+const HANGING_AFTER_MS = 60_000;
+
 export type Counts = { passed: number; failed: number };
 
 export class TestRun {
@@ -75,7 +78,8 @@ export class TestRun {
   async runTests(args: string[]): Promise<Counts> {
     const report = join(this.folder, "report.xml");
     rmSync(report, { force: true });
-    this.#runner = Bun.spawn([process.execPath, "test", "--reporter=junit", `--reporter-outfile=${report}`, ...args], {
+    const options = [`--timeout=${HANGING_AFTER_MS}`, "--reporter=junit", `--reporter-outfile=${report}`];
+    this.#runner = Bun.spawn([process.execPath, "test", ...options, ...args], {
       cwd: projectRoot,
       stdio: ["ignore", "inherit", "inherit"],
       env: { ...process.env, TEST_DATABASE_URL: this.databaseUrl, TEST_FOLDER: this.folder },

@@ -7,7 +7,7 @@ import { eventOf, type Rows, startRows } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const subscriber = (userId: UserId, email: string): SubscriberRow => ({

@@ -6,7 +6,7 @@ import { type Rows, startRows } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 test("any text comes back from Postgres as it was", async () => {

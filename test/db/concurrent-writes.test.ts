@@ -12,7 +12,7 @@ let webhook: Webhook;
 beforeAll(async () => {
   rows = await startRows();
   webhook = await rows.webhook(await rows.user());
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const record = (sql: Sql, deliveryIds: readonly DeliveryId[]) =>

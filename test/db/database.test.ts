@@ -27,7 +27,7 @@ beforeAll(async () => {
   await Promise.all(
     Array.from({ length: 4 }, () => database.query(() => database.orm.execute("SELECT pg_sleep(0.05)"))),
   );
-}, 30_000);
+});
 afterAll(async () => {
   await database.close();
   await server.drop();

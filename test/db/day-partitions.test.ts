@@ -14,7 +14,7 @@ import { eventOf, type Rows, startRows } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const daysOf = async (parent: string) => {

@@ -9,7 +9,7 @@ let rows: Rows;
 let webhook: Webhook;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const newWebhook = async () => {

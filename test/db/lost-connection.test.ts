@@ -25,7 +25,7 @@ beforeAll(async () => {
     applicationName: "lost-connection.test",
   });
   await database.run(() => database.sql`CREATE TABLE told (n int)`);
-}, 30_000);
+});
 afterAll(async () => {
   await database.close();
   proxy.stop();

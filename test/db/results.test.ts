@@ -11,7 +11,7 @@ let webhook: Webhook;
 beforeAll(async () => {
   rows = await startRows();
   webhook = await rows.webhook(await rows.user());
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const deliver = async () => (await rows.deliver(webhook))[0] as DeliveryId;

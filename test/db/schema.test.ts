@@ -13,7 +13,7 @@ import { type Rows, startRows } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const TYPES: Record<string, string> = {

@@ -16,7 +16,7 @@ import { type Rows, startRows, type Webhook } from "./rows.ts";
 let rows: Rows;
 beforeAll(async () => {
   rows = await startRows();
-}, 30_000);
+});
 afterAll(() => rows.stop());
 
 const newWebhook = async () => rows.webhook(await rows.user());

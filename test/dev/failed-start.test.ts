@@ -10,7 +10,7 @@ let database: TestDatabase;
 beforeAll(async () => {
   project = await FakeProject.make();
   database = await testDatabase();
-}, 30_000);
+});
 afterAll(async () => {
   await project.remove();
   await database.drop();

@@ -1,6 +1,6 @@
 // `bun run start` for real: real Postgres and NATS, an api and a worker that do nothing.
 
-import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import postgres from "postgres";
@@ -8,8 +8,6 @@ import { isRunning, type ProcessIdentity, processesBelow, sendSignal } from "../
 import { systemClock } from "../../src/lib/clock.ts";
 import { FakeProject, type RunningCommand } from "../support/fake-project.ts";
 import { eventually } from "../support/services.ts";
-
-setDefaultTimeout(60_000);
 
 const NAMES = ["api", "worker", "postgres", "nats"] as const;
 

@@ -14,7 +14,7 @@ beforeAll(async () => {
   database = await testDatabase();
   const options = { clock: systemClock, connectionsMax: 1, queryTimeoutMs: 3_000, queriesMax: 10 };
   db = openDatabase({ url: database.url, applicationName: "welcome-test", ...options });
-}, 30_000);
+});
 afterAll(async () => {
   await db.close();
   await database.drop();

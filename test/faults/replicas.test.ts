@@ -13,7 +13,7 @@ let link: NatsLink;
 beforeAll(async () => {
   cluster = await NatsCluster.start();
   link = (await connected(cluster.url)).link;
-}, 60_000);
+});
 afterAll(async () => {
   await link.stop();
   await cluster.stop();

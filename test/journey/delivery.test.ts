@@ -1,11 +1,9 @@
 // What happens to a delivery, seen from outside: over HTTP on one side, as a receiver on the other.
 
-import { afterAll, beforeAll, describe, expect, test, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import postgres from "postgres";
 import { type Receiver, slow, startReceiver, status } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let fairpost: Fairpost;
 let receiver: Receiver;

@@ -1,10 +1,8 @@
 // How many requests of one webhook are under way at once.
 
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Receiver, slow, startReceiver } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let fairpost: Fairpost;
 let receiver: Receiver;

@@ -1,10 +1,8 @@
 // Large payloads for receivers that hang: more than a worker should hold, and nobody else's wait.
 
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 const WEBHOOKS = 300;
 const EVENTS = 4;

@@ -1,10 +1,8 @@
 // NATS may be killed, and its store deleted, at any moment: Postgres holds the truth.
 
-import { afterAll, beforeAll, expect, test, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Receiver, slow, startReceiver, status } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let receiver: Receiver;
 beforeAll(() => {

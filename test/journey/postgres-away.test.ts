@@ -1,10 +1,8 @@
 // The start of an API, above all while Postgres is away.
 
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { TcpProxy } from "../faults/tcp-proxy.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 const email = "root@example.com";
 const password = "root has a password";

@@ -1,10 +1,8 @@
 // Roles as processes of their own, killed or told to leave.
 
-import { afterAll, beforeAll, expect, test, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Receiver, slow, startReceiver } from "../support/receiver.ts";
 import { Fairpost, patiently, type RoleProcess } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let fairpost: Fairpost;
 let receiver: Receiver;

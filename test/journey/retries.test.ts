@@ -1,11 +1,9 @@
 // The schedule at its real pace: 500, 500, 200, and every request verified by the public library.
 
-import { afterAll, beforeAll, expect, test, setDefaultTimeout } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { Webhook } from "standardwebhooks";
 import { type Receiver, startReceiver, status } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let fairpost: Fairpost;
 let receiver: Receiver;

@@ -1,11 +1,9 @@
 // Signing secrets that cannot be read: with another SECRETS_KEY nothing starts, and a single one is its webhook's trouble.
 
-import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import postgres from "postgres";
 import { type Receiver, startReceiver } from "../support/receiver.ts";
 import { Fairpost, patiently } from "./fairpost.ts";
-
-setDefaultTimeout(60_000);
 
 let fairpost: Fairpost;
 let receiver: Receiver;

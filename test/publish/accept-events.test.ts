@@ -28,7 +28,7 @@ beforeAll(async () => {
     giveWay,
     clock,
   });
-}, 30_000);
+});
 afterAll(async () => {
   await acceptance.stop();
   await rows.stop();

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const connection = await connected(nats.url);
   link = connection.link;
   await eventually(() => ensureTopology(connection.connection, 1));
-}, 30_000);
+});
 afterAll(async () => {
   await link.stop();
   await nats.stop();
@@ -92,7 +92,7 @@ test("large events are refilled in pieces, each once and in order, and mark no b
   // The first answer and one piece beside it, each with a payload more than fits.
   expect(bytesMost).toBeLessThan(2 * (PIECE_BYTES_MAX + EVENT_BYTES + 1_000));
   expect(await rows.sql`SELECT 1 FROM endpoints WHERE backlog <> '{}'`).toHaveLength(0);
-}, 30_000);
+});
 
 test("what need not come in stays in the table, and follows when it may", async () => {
   const webhook = await webhookOfPartition();
@@ -121,7 +121,7 @@ test("what need not come in stays in the table, and follows when it may", async 
   hasAppetite = true;
   await eventually(() => expect(published).toEqual(ids));
   await refill.stop();
-}, 30_000);
+});
 
 test("a backlog behind a shut gate stays marked, so that older deliveries go first when it opens", async () => {
   const webhook = await webhookOfPartition();
@@ -166,7 +166,7 @@ test("a backlog behind a shut gate stays marked, so that older deliveries go fir
   await eventually(async () => expect(await backlog()).toEqual([]), 10_000);
   await refill.stop();
   expect(observed).toEqual(["backlog.cleared"]);
-}, 30_000);
+});
 
 test("of very many marked lanes none keeps its mark once nothing waits for it", async () => {
   const user = await rows.user();
@@ -187,4 +187,4 @@ test("of very many marked lanes none keeps its mark once nothing waits for it", 
     200,
   );
   await refill.stop();
-}, 40_000);
+});

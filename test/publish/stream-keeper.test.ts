@@ -22,7 +22,7 @@ let connection: NatsConnection;
 beforeAll(async () => {
   [rows, nats] = await Promise.all([startRows(), testNats()]);
   ({ link, connection } = await connected(nats.url));
-}, 30_000);
+});
 afterAll(async () => {
   await link.stop();
   await Promise.all([rows.stop(), nats.stop()]);
@@ -77,7 +77,7 @@ test("whichever of its questions is not answered, it asks again, and whoever lis
     // Two dozen consumers are made when there are none.
     if (!hasLost) expect(n).toBeGreaterThan(5);
   }
-}, 20_000);
+});
 
 test("that Postgres is away is said as such, once in ten seconds, with the setting to look at", async () => {
   const database = openDatabase({
@@ -101,7 +101,7 @@ test("that Postgres is away is said as such, once in ten seconds, with the setti
   expect(JSON.stringify(said)).toContain("ECONNREFUSED");
   expect(JSON.stringify(said)).not.toContain("secret");
   expect((said[1]?.at ?? 0) - (said[0]?.at ?? 0)).toBeGreaterThanOrEqual(10_000);
-}, 20_000);
+});
 
 test("that a database is not migrated is said with what to do, and found out when it is", async () => {
   const url = new URL(rows.server.url);
@@ -128,7 +128,7 @@ test("that a database is not migrated is said with what to do, and found out whe
   await keeper.stop();
   await database.close();
   await dropDatabase(rows.server.url, url.pathname.slice(1));
-}, 20_000);
+});
 
 test("after a reconnection nothing waits for a look at the stream that the break has left without an answer", async () => {
   const lossy = losing(2, () => new Promise<never>(() => {}));

@@ -30,7 +30,7 @@ beforeAll(async () => {
   const { link: made, connection } = await connected(nats.url);
   link = made;
   await ensureTopology(connection, 1);
-}, 30_000);
+});
 afterAll(async () => {
   await link.stop();
   await Promise.all([rows.stop(), nats.stop()]);

@@ -10,7 +10,7 @@ import { connected } from "./servers.ts";
 let nats: TestNats;
 beforeAll(async () => {
   nats = await testNats();
-}, 30_000);
+});
 afterAll(() => nats.stop());
 
 test("a server answers or does not: a connection that nothing comes through any more is none", async () => {
@@ -27,7 +27,7 @@ test("a server answers or does not: a connection that nothing comes through any 
   await link.stop();
   expect(await link.answers()).toBe(false);
   proxy.stop();
-}, 20_000);
+});
 
 test("that no server can be reached is said at once and every ten seconds, without credentials", async () => {
   const port = await anyFreePort();

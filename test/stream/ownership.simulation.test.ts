@@ -110,7 +110,7 @@ describe("ownership", () => {
       const expected = present.map((_, rank) => quotaOf(ALL_PARTITIONS.length, present.length, rank));
       expect(shares, `seed ${seed}`).toEqual(expected);
     }
-  }, 30_000);
+  });
 
   test(`leaves a worker whose Postgres does not answer, while another's does (${SEEDS} seeds)`, async () => {
     for (let seed = 1; seed <= SEEDS; seed += 1) {
@@ -129,7 +129,7 @@ describe("ownership", () => {
       expect(owned(), `seed ${seed}`).toEqual([...ALL_PARTITIONS]);
       expect(fleet.violations, `seed ${seed}`).toEqual([]);
     }
-  }, 30_000);
+  });
 
   test("does not hold without the rules: the simulation would see it", async () => {
     const broken: Record<string, Teeth> = {
@@ -149,5 +149,5 @@ describe("ownership", () => {
       }
       expect(violations, what).toBeGreaterThan(0);
     }
-  }, 30_000);
+  });
 });

@@ -22,7 +22,7 @@ beforeAll(async () => {
   nats = await testNats();
   ({ link, connection } = await connected(nats.url));
   publisher = new Publisher(link, systemClock, new WriteWatch({ clock: systemClock, onSilent: () => {} }));
-}, 30_000);
+});
 afterAll(async () => {
   await link.stop();
   await nats.stop();
@@ -132,7 +132,7 @@ describe("Pull", () => {
     const seqs = await publishMany(50);
     await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
     await one.pull.stop();
-  }, 30_000);
+  });
 
   test("goes on over another connection, once it is renewed, when the client has given the first one up", async () => {
     const one = pull();
@@ -149,7 +149,7 @@ describe("Pull", () => {
     const manager = await jetstreamManager(connection);
     await eventually(async () => expect((await manager.streams.info("WEBHOOKS")).state.messages).toBe(0));
     await one.pull.stop();
-  }, 30_000);
+  });
 
   test("says that it is refused while its consumer is missing, and goes on with the next one by itself", async () => {
     const one = pull();

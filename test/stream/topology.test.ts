@@ -21,7 +21,7 @@ beforeAll(async () => {
   links = connections.map(({ link }) => link);
   [one, two] = connections.map(({ connection }) => connection) as [NatsConnection, NatsConnection];
   manager = await jetstreamManager(one);
-}, 30_000);
+});
 afterAll(async () => {
   for (const link of links) await link.stop();
   await nats.stop();

@@ -79,7 +79,7 @@ export async function testFolder(name: string): Promise<string> {
  */
 export async function eventually<Result>(
   assertion: () => Result | Promise<Result>,
-  timeoutMs = 4_000,
+  timeoutMs = 20_000,
   intervalMs = 20,
 ): Promise<Result> {
   const deadline = systemClock.monotonic() + timeoutMs;
