@@ -31,6 +31,7 @@ export type Role = {
   readonly name: string;
   readonly pid: number;
   readonly exited: Promise<number>;
+  readonly isSignalled: boolean;
   signal(signal: NodeJS.Signals): void;
 };
 
@@ -143,6 +144,11 @@ export class Fleet {
     return this.#all.filter(({ pid }) => isRunning({ pid }));
   }
 
+  /** Those that ended although nobody told them to. */
+  crashed(): Role[] {
+    return this.#all.filter(({ pid, isSignalled }) => !isSignalled && !isRunning({ pid }));
+  }
+
   /** In the order of their start. */
   worker(index: number): Role {
     const worker = this.workers[index];
@@ -235,7 +241,16 @@ export class Fleet {
       },
     });
     closeSync(log);
-    const started: Role = { name, pid: child.pid, exited: child.exited, signal: (signal) => child.kill(signal) };
+    const started = {
+      name,
+      pid: child.pid,
+      exited: child.exited,
+      isSignalled: false,
+      signal(signal: NodeJS.Signals) {
+        this.isSignalled = true;
+        child.kill(signal);
+      },
+    };
     this.#all.push(started);
     await Promise.race([
       ready.promise,

@@ -14,14 +14,14 @@ export type Ledger = Set<string>;
 const PASSWORD = "a password of a user";
 const OUTSTANDING_MAX = 200;
 const TICK_MS = 20;
-/** One in so many requests creates a subscriber; the others publish an event. */
+/** One in so many requests creates a subscriber, and then changes it; the others publish an event. */
 const SUBSCRIBER_EVERY = 10;
 
 export type LoadOptions = {
   apiUrl: string;
   receiver: RecordingReceiver;
   accounts: number;
-  /** Of each account; one more is told of subscribers. */
+  /** Of each account; two more are told of subscribers: one of new ones, one of changes. */
   webhooks: number;
   /** What all of them ask for; each its own type unless given. */
   type?: string;
@@ -36,7 +36,7 @@ export class Load {
   /** Answers by status; 0: none. */
   readonly answers = new Map<number, { count: number; slowestMs: number }>();
   readonly #options: LoadOptions;
-  readonly #subscriberTargets = new Map<Account, Target>();
+  readonly #subscriberTargets = new Map<Account, { created: Target; updated: Target }>();
   #isRunning = false;
   #running: Promise<void> | undefined;
   #outstanding = 0;
@@ -53,7 +53,10 @@ export class Load {
       for (let at = 0; at < webhooks; at += 1) {
         this.targets.push(await this.#register(account, index * webhooks + at, type ?? `load.w${at}`));
       }
-      this.#subscriberTargets.set(account, await this.#register(account, 0, "subscriber.created"));
+      this.#subscriberTargets.set(account, {
+        created: await this.#register(account, 0, "subscriber.created"),
+        updated: await this.#register(account, 0, "subscriber.updated"),
+      });
     }
   }
 
@@ -101,17 +104,26 @@ export class Load {
       return;
     }
     const answer = await this.#call(target.account, "/subscribers", { email: `${newId()}@example.com` });
-    const path = this.#subscriberTargets.get(target.account)?.path;
-    if (answer?.status === 201) this.accepted.add(`${path} ${answer.json.id}`);
+    if (answer?.status !== 201) return;
+    const { id } = answer.json;
+    const told = this.#subscriberTargets.get(target.account);
+    this.accepted.add(`${told?.created.path} ${id}`);
+    const changed = await this.#call(target.account, `/subscribers/${id}`, { first_name: "Ada" }, "PATCH");
+    if (changed?.status === 200) this.accepted.add(`${told?.updated.path} ${id}`);
   }
 
-  // oxlint-disable-next-line typescript/no-explicit-any -- answers are looked into, not typed
-  async #call(account: Account, path: string, body: unknown): Promise<{ status: number; json: any } | undefined> {
+  async #call(
+    account: Account,
+    path: string,
+    body: unknown,
+    method: "POST" | "PATCH" = "POST",
+    // oxlint-disable-next-line typescript/no-explicit-any -- answers are looked into, not typed
+  ): Promise<{ status: number; json: any } | undefined> {
     const startedAt = systemClock.monotonic();
     let status = 0;
     try {
       const answer = await fetch(`${this.#options.apiUrl}/api/v1${path}`, {
-        method: "POST",
+        method,
         headers: { "content-type": "application/json", authorization: `Bearer ${account.token}` },
         body: JSON.stringify(body),
         signal: AbortSignal.timeout(30_000),

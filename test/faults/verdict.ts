@@ -17,6 +17,8 @@ export type Verdict = {
   unexplained: number;
   overlaps: number;
   unsigned: number;
+  /** Processes that ended although nobody told them to. */
+  crashed: number;
   /** Until the last of the endpoints concerned had a request again, milliseconds after the fault. */
   takeOverMs: number | undefined;
 };
@@ -58,13 +60,14 @@ export async function judge(
     ).length,
     overlaps: requests.filter(({ overlapMs }) => overlapMs > 0).length,
     unsigned: requests.filter(({ isSigned }) => !isSigned).length,
+    crashed: fleet.crashed().length,
     takeOverMs: takeOverOf(requests, fault),
   };
 }
 
 /** What makes a verdict a failure; empty: nothing. */
 export function violations(verdict: Verdict): string[] {
-  const { lost, stuck, unexplained, overlaps, unsigned, accepted } = verdict;
+  const { lost, stuck, unexplained, overlaps, unsigned, crashed, accepted } = verdict;
   return [
     ...(accepted === 0 ? ["nothing was accepted"] : []),
     ...(lost > 0 ? [`${lost} lost`] : []),
@@ -72,6 +75,7 @@ export function violations(verdict: Verdict): string[] {
     ...(unexplained > 0 ? [`${unexplained} duplicates without an excuse`] : []),
     ...(overlaps > 0 ? [`${overlaps} requests at once to one endpoint`] : []),
     ...(unsigned > 0 ? [`${unsigned} wrong signatures`] : []),
+    ...(crashed > 0 ? [`${crashed} processes ended by themselves`] : []),
   ];
 }
 
