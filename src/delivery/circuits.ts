@@ -160,6 +160,8 @@ export class Circuits implements Service {
     state.touchedAt = now;
     const before = state.circuit;
     const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
+    // What a Retry-After has shut, no success opens of a request that was under way beside it.
+    const heldForMs = isSuccess && !before.isOpen ? Math.max(0, state.gateOpensAt - now) : 0;
     const shutForMs = Math.max(circuitMs, endpointHoldMs(outcome) ?? 0);
     state.circuit = circuit;
     if (isProbe) state.isProbing = false;
@@ -169,10 +171,11 @@ export class Circuits implements Service {
     const failingForMs = now - (state.failingSince ?? now);
     state.isFailureNoted = !isSuccess && (wasNoted || circuit.isOpen || failingForMs >= FAILURE_NOTED_AFTER_MS);
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
-    if (isSuccess) this.#states.delete(webhookId);
+    if (isSuccess && heldForMs === 0) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
     if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== state.isFailureNoted) {
-      this.#save(target, state, { circuit, shutForMs, isFailing: state.isFailureNoted }, before);
+      const change = { circuit, shutForMs: Math.max(shutForMs, heldForMs), isFailing: state.isFailureNoted };
+      this.#save(target, state, change, before);
     }
     return failingForMs > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }

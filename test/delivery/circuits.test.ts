@@ -75,6 +75,25 @@ describe("a gate", () => {
     expect(circuits.ask(webhook)).toBe("open");
   });
 
+  test("that a 429 has shut stays shut when a request that was under way beside it succeeds", () => {
+    const { clock, circuits } = started();
+    circuits.tell(webhook, answered(429, 7_000), false);
+    circuits.tell(webhook, answered(200), false);
+    expect(circuits.ask(webhook)).toBe("shut");
+    clock.advance(7_000);
+    expect(circuits.ask(webhook)).toBe("open");
+  });
+
+  test("that such a success leaves shut stays so in the table, which hears that nothing fails any more", () => {
+    const { clock, circuits, saved } = started();
+    circuits.tell(webhook, answered(404), false);
+    clock.advance(60_000);
+    circuits.tell(webhook, answered(429, 7_000), false);
+    clock.advance(1_000);
+    circuits.tell(webhook, answered(200), false);
+    expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 6_000, isFailing: false });
+  });
+
   test("of the table holds for a worker that has just taken the partition over", () => {
     const { clock, circuits, load } = started();
     load({
