@@ -170,10 +170,11 @@ export class Refill implements Service {
       const chosen = this.#backlogs.takeLow(FILL_LANES_MAX, this.#options.hasAppetite);
       const [first] = chosen;
       if (first === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#wakeLow = resolve;
-          clock.after(SWEEP_INTERVAL_MS, resolve);
-        });
+        const woken = Promise.withResolvers<void>();
+        this.#wakeLow = woken.resolve;
+        const timer = clock.after(SWEEP_INTERVAL_MS, woken.resolve);
+        await woken.promise;
+        timer.cancel();
         continue;
       }
       if (!this.#owned.has(first.partition)) continue;
