@@ -90,7 +90,11 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
         if (body.new_password === body.current_password) {
           throw invalid("body.new_password", "The new password has to be another one.");
         }
-        await changed(deps, caller.id, { passwordHash: await deps.passwords.hash(body.new_password) });
+        const passwordHash = await deps.passwords.hash(body.new_password);
+        const updated = await updateUser(db, caller.id, { passwordHash }, caller.tokenVersion);
+        callers.forget(caller.id);
+        // Changed meanwhile: what was right by the former password is not right any more.
+        if (updated === undefined) throw new DomainError("unauthenticated", "The token is not valid any more.");
         set.status = 204;
       },
       {

@@ -85,15 +85,24 @@ export async function listUsers(
   return { data, count: counted[0]?.count ?? 0 };
 }
 
-/** A new password ends the tokens of older ones. Throws conflict for a taken e-mail; undefined for an unknown user. */
-export async function updateUser(db: Database, id: UserId, change: UserChange): Promise<User | undefined> {
-  const tokenVersion = change.passwordHash === undefined ? {} : { tokenVersion: sql`${users.tokenVersion} + 1` };
+/**
+ * A new password ends the tokens of older ones. Throws conflict for a taken e-mail; undefined for an unknown user, and
+ * for one whose password is not that of `tokenVersion` any more.
+ */
+export async function updateUser(
+  db: Database,
+  id: UserId,
+  change: UserChange,
+  tokenVersion?: number,
+): Promise<User | undefined> {
+  const nextVersion = change.passwordHash === undefined ? {} : { tokenVersion: sql`${users.tokenVersion} + 1` };
+  const isOfVersion = tokenVersion === undefined ? undefined : eq(users.tokenVersion, tokenVersion);
   const rows = await orEmailTaken(
     db.query(() =>
       db.orm
         .update(users)
-        .set({ ...change, ...tokenVersion, updatedAt: sql`now()` })
-        .where(present(id))
+        .set({ ...change, ...nextVersion, updatedAt: sql`now()` })
+        .where(and(present(id), isOfVersion))
         .returning(),
     ),
   );

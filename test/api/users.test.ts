@@ -156,6 +156,16 @@ describe("managing accounts", () => {
     expect((await ada.call("PATCH", "/users/me/password", change)).status).toBe(400);
   });
 
+  test("a password that is changed by several at once is changed by one of them", async () => {
+    const ada = await api.account();
+    const passwords = ["first", "second", "third"].map((which) => `the ${which} new password`);
+    const changes = passwords.map((new_password) => ({ current_password: ada.password, new_password }));
+    const answers = await Promise.all(changes.map((change) => ada.call("PATCH", "/users/me/password", change)));
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([204, 401, 401]);
+    const changed = passwords[answers.findIndex(({ status }) => status === 204)] ?? "";
+    expect((await api.signIn(ada.email, changed)).status).toBe(200);
+  });
+
   test("a superuser cannot delete itself", async () => {
     expect((await root.call("DELETE", "/users/me")).status).toBe(403);
     expect((await root.call("DELETE", `/users/${root.id}`)).status).toBe(403);
