@@ -9,7 +9,7 @@ import { formBody } from "./body.ts";
 import { fields } from "./fields.ts";
 import { modelRef, operation } from "./operation.ts";
 import type { ApiDeps } from "./ports.ts";
-import { SignInThrottle } from "./throttle.ts";
+import { PasswordThrottle } from "./throttle.ts";
 import { signToken, tokenPlugin } from "./tokens.ts";
 import { userView } from "./views.ts";
 
@@ -31,7 +31,7 @@ const signInOperation = operation({
 });
 
 export function loginRoutes(deps: ApiDeps) {
-  const throttle = new SignInThrottle(deps.clock);
+  const throttle = new PasswordThrottle(deps.clock);
   return new Elysia({ prefix: "/login" }).use(tokenPlugin(deps.settings.jwtSecret)).post(
     "/access-token",
     async ({ body, jwt, server, request }) => {
@@ -58,7 +58,7 @@ export function testTokenRoutes(auth: Auth) {
 
 async function signIn(
   deps: ApiDeps,
-  throttle: SignInThrottle,
+  throttle: PasswordThrottle,
   address: string,
   credentials: { username: string; password: string },
 ): Promise<User> {

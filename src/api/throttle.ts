@@ -1,4 +1,4 @@
-// Slows down guessing of passwords: ten wrong sign-ins per e-mail and address in 15 minutes, then none is tried until
+// Slows down guessing of passwords: ten wrong ones per key (who asks, and for whom) in 15 minutes, then none is tried until
 // the oldest is 15 minutes old. Those under way count as if they might fail, so that a burst is not tried as a whole
 // before its first failures are known: it waits. In memory: a restart forgets, and another process counts for itself.
 
@@ -9,13 +9,13 @@ const FAILURES_MAX = 10;
 const WINDOW_MS = 15 * 60_000;
 /** Keys remembered, oldest forgotten first: some 20 MB at the most. */
 const KEYS_MAX = 50_000;
-/** Sign-ins of one key that may wait for others of it. */
+/** Passwords of one key that may wait for others of it. */
 const WAITING_MAX = 500;
 
 type Waiting = { goOn: () => void; refuse: (error: unknown) => void };
 type Entry = { failedAt: number[]; underWay: number; waiting: Waiting[] };
 
-export class SignInThrottle {
+export class PasswordThrottle {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
 
@@ -23,12 +23,12 @@ export class SignInThrottle {
     this.#clock = clock;
   }
 
-  /** Runs `signIn` unless there were too many wrong ones; undefined from it counts as wrong. Throws too_many_attempts. */
-  async attempt<Result>(key: string, signIn: () => Promise<Result | undefined>): Promise<Result | undefined> {
+  /** Runs `verify` unless there were too many wrong ones; undefined from it counts as wrong. Throws too_many_attempts. */
+  async attempt<Result>(key: string, verify: () => Promise<Result | undefined>): Promise<Result | undefined> {
     const entry = this.#entry(key);
     await this.#begin(entry);
     try {
-      const result = await signIn();
+      const result = await verify();
       if (result === undefined) entry.failedAt.push(this.#clock.monotonic());
       return result;
     } catch (error) {
@@ -76,5 +76,5 @@ export class SignInThrottle {
 }
 
 function tooMany(retryAfterS: number): DomainError {
-  return new DomainError("too_many_attempts", "Too many wrong sign-ins. Try again later.", { retryAfterS });
+  return new DomainError("too_many_attempts", "Too many wrong passwords. Try again later.", { retryAfterS });
 }

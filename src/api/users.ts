@@ -12,6 +12,7 @@ import { fields, idOf, idParams } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
+import { PasswordThrottle } from "./throttle.ts";
 import { AccountChange, NewPassword, OwnChange } from "./user-fields.ts";
 import { userView } from "./views.ts";
 
@@ -26,6 +27,7 @@ type UserDeps = ApiDeps & { callers: Callers };
 export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
   const deps = { ...apiDeps, callers };
   const { db } = deps;
+  const throttle = new PasswordThrottle(deps.clock);
   return new Elysia({ prefix: "/users" })
     .use(auth)
     .get(
@@ -84,9 +86,11 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
     .patch(
       "/me/password",
       async ({ caller, body, set }) => {
-        if (!(await deps.passwords.verify(body.current_password, caller.passwordHash))) {
-          throw new DomainError("bad_credentials", "The current password is not right.");
-        }
+        // Whoever has come by a token only must not find the password out.
+        const isRight = await throttle.attempt(caller.id, async () =>
+          (await deps.passwords.verify(body.current_password, caller.passwordHash)) ? true : undefined,
+        );
+        if (isRight === undefined) throw new DomainError("bad_credentials", "The current password is not right.");
         if (body.new_password === body.current_password) {
           throw invalid("body.new_password", "The new password has to be another one.");
         }
@@ -106,7 +110,7 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
           summary: "Change one's password",
           description: "Ends every token that was issued before, the one of this request too.",
           answer: gone,
-          errors: ["bad_credentials"],
+          errors: ["bad_credentials", "too_many_attempts"],
           takes: "body",
         }),
       },

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { SignInThrottle } from "../../src/api/throttle.ts";
+import { PasswordThrottle } from "../../src/api/throttle.ts";
 import { DomainError } from "../../src/domain/error.ts";
 import { ManualClock } from "../../src/lib/clock.ts";
 
@@ -9,7 +9,7 @@ const codeOf = (error: unknown) => (error instanceof DomainError ? error.code : 
 
 test("ten wrong sign-ins shut the door, until the first of them is 15 minutes old", async () => {
   const clock = new ManualClock();
-  const throttle = new SignInThrottle(clock);
+  const throttle = new PasswordThrottle(clock);
   for (let failure = 0; failure < 10; failure += 1) {
     expect(await throttle.attempt("ada", wrong)).toBeUndefined();
     clock.advance(60_000);
@@ -23,12 +23,12 @@ test("ten wrong sign-ins shut the door, until the first of them is 15 minutes ol
 });
 
 test("right ones never count", async () => {
-  const throttle = new SignInThrottle(new ManualClock());
+  const throttle = new PasswordThrottle(new ManualClock());
   for (let time = 0; time < 30; time += 1) expect(await throttle.attempt("ada", right)).toBe("in");
 });
 
 test("a burst is not tried before its first failures are known", async () => {
-  const throttle = new SignInThrottle(new ManualClock());
+  const throttle = new PasswordThrottle(new ManualClock());
   let tried = 0;
   const guess = () => {
     tried += 1;
@@ -40,7 +40,7 @@ test("a burst is not tried before its first failures are known", async () => {
 });
 
 test("who waits for a sign-in that the database does not answer is told so with it", async () => {
-  const throttle = new SignInThrottle(new ManualClock());
+  const throttle = new PasswordThrottle(new ManualClock());
   const frozen = Promise.withResolvers<undefined>();
   let tried = 0;
   const signIn = () => {

@@ -156,6 +156,17 @@ describe("managing accounts", () => {
     expect((await ada.call("PATCH", "/users/me/password", change)).status).toBe(400);
   });
 
+  test("the current password is not found out by trying", async () => {
+    const ada = await api.account();
+    const wrong = { current_password: "not this", new_password: "a new password" };
+    for (let nth = 1; nth <= 10; nth += 1) {
+      expect((await ada.call("PATCH", "/users/me/password", wrong)).status).toBe(400);
+    }
+    const right = await ada.call("PATCH", "/users/me/password", { ...wrong, current_password: ada.password });
+    expect([right.status, Number(right.headers.get("retry-after")) > 800]).toEqual([429, true]);
+    expect((await ada.call("GET", "/users/me")).status).toBe(200);
+  });
+
   test("a password that is changed by several at once is changed by one of them", async () => {
     const ada = await api.account();
     const passwords = ["first", "second", "third"].map((which) => `the ${which} new password`);
