@@ -35,6 +35,8 @@ export class Batcher<Item, Result> {
   readonly #options: BatcherOptions<Item, Result>;
   readonly #waiting = new Turns<unknown, Waiting<Item, Result>>();
   #inFlight = 0;
+  #inFlightItems = 0;
+  #isSoon = false;
   #timer: Timer | undefined;
   #idle: (() => void)[] = [];
 
@@ -46,7 +48,6 @@ export class Batcher<Item, Result> {
   get size(): number {
     return this.#waiting.size + this.#inFlightItems;
   }
-  #inFlightItems = 0;
 
   add(item: Item): Promise<Result> {
     const { waitingMax, ownerOf } = this.#options;
@@ -106,7 +107,6 @@ export class Batcher<Item, Result> {
       this.#flush();
     });
   }
-  #isSoon = false;
 
   #flush(): void {
     while (this.#waiting.size > 0 && this.#inFlight < this.#options.inFlightMax) {

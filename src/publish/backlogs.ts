@@ -105,6 +105,7 @@ export class Backlogs {
       }
       if (own.length === 0) continue;
       for (const backlog of own) low.delete(backlog);
+      // To the end of the line, and so round again in this walk while there is room: a lane that is taken is gone from `low`.
       this.#low.delete(userId);
       if (low.size > 0) this.#low.set(userId, low);
       chosen.push(...own);
