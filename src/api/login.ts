@@ -9,7 +9,7 @@ import { formBody } from "./body.ts";
 import { fields } from "./fields.ts";
 import { modelRef, operation } from "./operation.ts";
 import type { ApiDeps } from "./ports.ts";
-import { PasswordThrottle } from "./throttle.ts";
+import { addressOf, PasswordThrottle } from "./throttle.ts";
 import { signToken, tokenPlugin } from "./tokens.ts";
 import { userView } from "./views.ts";
 
@@ -35,8 +35,7 @@ export function loginRoutes(deps: ApiDeps) {
   return new Elysia({ prefix: "/login" }).use(tokenPlugin(deps.settings.jwtSecret)).post(
     "/access-token",
     async ({ body, jwt, server, request }) => {
-      const address = server?.requestIP(request)?.address ?? "";
-      const user = await signIn(deps, throttle, address, body);
+      const user = await signIn(deps, throttle, addressOf(server, request), body);
       deps.observe("user.signed_in", { user_id: user.id });
       return { access_token: await signToken(jwt, user, deps.clock.now()), token_type: "bearer" };
     },

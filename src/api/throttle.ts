@@ -75,6 +75,13 @@ export class PasswordThrottle {
   }
 }
 
+type Server = { requestIP(request: Request): { address: string } | null };
+
+/** Where `request` comes from, for a key: of everybody behind a proxy it is the proxy's address. */
+export function addressOf(server: Server | null, request: Request): string {
+  return server?.requestIP(request)?.address ?? "";
+}
+
 function tooMany(retryAfterS: number): DomainError {
   return new DomainError("too_many_attempts", "Too many wrong passwords. Try again later.", { retryAfterS });
 }

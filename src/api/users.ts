@@ -12,7 +12,7 @@ import { fields, idOf, idParams } from "./fields.ts";
 import { modelRef, operation, pageOfModel } from "./operation.ts";
 import { pageOf, pageQuery } from "./paging.ts";
 import type { ApiDeps } from "./ports.ts";
-import { PasswordThrottle } from "./throttle.ts";
+import { addressOf, PasswordThrottle } from "./throttle.ts";
 import { AccountChange, NewPassword, OwnChange } from "./user-fields.ts";
 import { userView } from "./views.ts";
 
@@ -85,9 +85,10 @@ export function userRoutes(apiDeps: ApiDeps, auth: Auth, callers: Callers) {
     )
     .patch(
       "/me/password",
-      async ({ caller, body, set }) => {
-        // Whoever has come by a token only must not find the password out.
-        const isRight = await throttle.attempt(caller.id, async () =>
+      async ({ caller, body, set, server, request }) => {
+        // Whoever has come by a token only must not find the password out, nor keep its owner from changing it.
+        const key = `${addressOf(server, request)} ${caller.id}`;
+        const isRight = await throttle.attempt(key, async () =>
           (await deps.passwords.verify(body.current_password, caller.passwordHash)) ? true : undefined,
         );
         if (isRight === undefined) throw new DomainError("bad_credentials", "The current password is not right.");
