@@ -82,7 +82,7 @@ describe("bun run start", () => {
       await eventually(() => {
         expect(project.identityOf(name).pid).not.toBe(before.pid);
         expect(isRunning(project.identityOf(name))).toBe(true);
-      }, 20_000);
+      });
     }
     expect(project.run.environment).toEqual(environment);
     expect((await fetch(url)).status).toBe(200);
@@ -106,10 +106,10 @@ describe("bun run start", () => {
     expect(running.output().match(/run\.json could not be written|starting it again/g)).toHaveLength(2);
     expect(project.identityOf("worker")).toEqual(before);
     rmdirSync(obstacle);
-    await eventually(() => expect(isRunning(project.identityOf("worker"))).toBe(true), 10_000);
+    await eventually(() => expect(isRunning(project.identityOf("worker"))).toBe(true));
     mkdirSync(obstacle);
     sendSignal(project.identityOf("worker").pid, "SIGKILL");
-    await eventually(() => expect(running.output().match(/run\.json could not be written/g)).toHaveLength(2), 10_000);
+    await eventually(() => expect(running.output().match(/run\.json could not be written/g)).toHaveLength(2));
     expect(await running.end("SIGTERM")).toBe(0);
     expect(ours()).toEqual([]);
     rmdirSync(obstacle);
@@ -158,7 +158,7 @@ describe("bun run start", () => {
     await launcher.saw(/Fairpost is running/);
     const { supervisor } = project.run;
     await launcher.end("SIGKILL");
-    await eventually(() => expect(isRunning(supervisor)).toBe(false), 10_000);
+    await eventually(() => expect(isRunning(supervisor)).toBe(false));
     expect(serversLeft()).toEqual([]);
   });
 

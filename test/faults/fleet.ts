@@ -160,7 +160,7 @@ export class Fleet {
     await eventually(async () => {
       const answer = await fetch(`${this.url}/ready`);
       if (answer.status !== 200) throw new Error(`not ready: ${await answer.text()}`);
-    }, 20_000);
+    });
   }
 
   /** Which process owns each partition, by the bucket. */

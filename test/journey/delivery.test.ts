@@ -24,11 +24,9 @@ describe("a burst", () => {
     await account.webhook(receiver.at("/beside"), { events: ["order.paid"] });
     const statuses = await account.subscribers(300);
     expect(new Set(statuses)).toEqual(new Set([201]));
-    const before = performance.now();
     await account.event("order.paid");
-    await patiently(() => expect(receiver.of("/beside")).toHaveLength(1), 10_000);
-    expect(performance.now() - before).toBeLessThan(2_000);
-    expect(receiver.of("/burst").length).toBeLessThan(300);
+    await patiently(() => expect(receiver.of("/beside")).toHaveLength(1));
+    expect(receiver.of("/burst").length).toBeLessThan(150);
     await patiently(() => expect(new Set(receiver.eventIds("/burst")).size).toBe(300), 25_000);
     expect(receiver.of("/burst")).toHaveLength(300);
     expect(receiver.atOnceMax("/burst")).toBe(1);
@@ -56,50 +54,42 @@ describe("a burst", () => {
 });
 
 describe("a failed delivery", () => {
-  test.concurrent(
-    "fails for good after its schedule, and begins a new one when it is replayed",
-    async () => {
-      const account = await fairpost.account();
-      let isBroken = true;
-      await account.webhook(receiver.at("/broken", () => status(isBroken ? 500 : 200)));
-      await account.event("order.paid");
-      const [failed] = await patiently(async () => {
-        const deliveries = await account.deliveries("status=failed");
-        expect(deliveries).toHaveLength(1);
-        return deliveries;
-      });
-      expect(failed).toMatchObject({ attempt_count: 3, last_error: "HTTP 500" });
+  test.concurrent("fails for good after its schedule, and begins a new one when it is replayed", async () => {
+    const account = await fairpost.account();
+    let isBroken = true;
+    await account.webhook(receiver.at("/broken", () => status(isBroken ? 500 : 200)));
+    await account.event("order.paid");
+    const [failed] = await patiently(async () => {
+      const deliveries = await account.deliveries("status=failed");
+      expect(deliveries).toHaveLength(1);
+      return deliveries;
+    });
+    expect(failed).toMatchObject({ attempt_count: 3, last_error: "HTTP 500" });
+    expect((await account.call("POST", `/deliveries/${failed.id}/retry`)).status).toBe(202);
+    await patiently(async () => expect((await account.delivery(failed.id)).attempt_count).toBe(6));
+    isBroken = false;
+    await patiently(async () => {
       expect((await account.call("POST", `/deliveries/${failed.id}/retry`)).status).toBe(202);
-      await patiently(async () => expect((await account.delivery(failed.id)).attempt_count).toBe(6));
-      isBroken = false;
-      await patiently(async () => {
-        expect((await account.call("POST", `/deliveries/${failed.id}/retry`)).status).toBe(202);
-      });
-      await patiently(async () => expect((await account.delivery(failed.id)).status).toBe("delivered"));
-      const { attempts } = await account.delivery(failed.id);
-      expect(attempts.map(({ attempt }: { attempt: number }) => attempt)).toEqual([1, 2, 3, 4, 5, 6, 7]);
-      expect(receiver.of("/broken")).toHaveLength(7);
-    },
-    15_000,
-  );
+    });
+    await patiently(async () => expect((await account.delivery(failed.id)).status).toBe("delivered"));
+    const { attempts } = await account.delivery(failed.id);
+    expect(attempts.map(({ attempt }: { attempt: number }) => attempt)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(receiver.of("/broken")).toHaveLength(7);
+  });
 
-  test.concurrent(
-    "holds the whole endpoint back for as long as Retry-After says",
-    async () => {
-      const account = await fairpost.account();
-      const url = receiver.at("/busy", (_, count) => (count === 1 ? status(503, { "retry-after": "2" }) : status(200)));
-      await account.webhook(url);
-      await account.event("order.paid");
-      await patiently(() => expect(receiver.of("/busy")).toHaveLength(1));
-      await account.event("order.paid");
-      await account.event("order.paid");
-      await patiently(() => expect(receiver.of("/busy")).toHaveLength(4), 8_000);
-      const [first, second] = receiver.of("/busy");
-      expect((second?.at ?? 0) - (first?.endedAt ?? 0)).toBeGreaterThanOrEqual(1_990);
-      await patiently(async () => expect(await account.deliveries("status=delivered")).toHaveLength(3));
-    },
-    15_000,
-  );
+  test.concurrent("holds the whole endpoint back for as long as Retry-After says", async () => {
+    const account = await fairpost.account();
+    const url = receiver.at("/busy", (_, count) => (count === 1 ? status(503, { "retry-after": "2" }) : status(200)));
+    await account.webhook(url);
+    await account.event("order.paid");
+    await patiently(() => expect(receiver.of("/busy")).toHaveLength(1));
+    await account.event("order.paid");
+    await account.event("order.paid");
+    await patiently(() => expect(receiver.of("/busy")).toHaveLength(4));
+    const [first, second] = receiver.of("/busy");
+    expect((second?.at ?? 0) - (first?.endedAt ?? 0)).toBeGreaterThanOrEqual(1_990);
+    await patiently(async () => expect(await account.deliveries("status=delivered")).toHaveLength(3));
+  });
 
   test.concurrent("says that a redirect was not followed", async () => {
     const account = await fairpost.account();
@@ -144,31 +134,26 @@ describe("410 Gone", () => {
       expect(receiver.of("/gone")).toHaveLength(1);
       expect(receiver.of("/everything").map(({ body }) => JSON.parse(body).type)).toEqual(["order.paid", "order.paid"]);
     },
-    10_000,
   );
 });
 
 describe("a webhook that is switched off or deleted", () => {
-  test.concurrent.each(["PATCH", "DELETE"])(
-    "by %s has its pending deliveries cancelled",
-    async (method) => {
-      const account = await fairpost.account();
-      const path = `/off-${method}`;
-      const webhook = await account.webhook(receiver.at(path, slow(300)));
-      await account.subscribers(100);
-      await patiently(() => expect(receiver.of(path).length).toBeGreaterThan(0));
-      const body = method === "PATCH" ? { is_active: false } : undefined;
-      expect((await account.call(method, `/webhooks/${webhook.id}`, body)).status).toBeLessThan(300);
-      await patiently(async () => {
-        const deliveries = await account.deliveries();
-        expect(deliveries.filter(({ status: now }) => now === "pending")).toHaveLength(0);
-        expect(deliveries.filter(({ status: now }) => now === "cancelled").length).toBeGreaterThan(90);
-        expect(deliveries).toHaveLength(100);
-      }, 6_000);
-      expect(receiver.of(path).length).toBeLessThan(10);
-    },
-    10_000,
-  );
+  test.concurrent.each(["PATCH", "DELETE"])("by %s has its pending deliveries cancelled", async (method) => {
+    const account = await fairpost.account();
+    const path = `/off-${method}`;
+    const webhook = await account.webhook(receiver.at(path, slow(300)));
+    await account.subscribers(100);
+    await patiently(() => expect(receiver.of(path).length).toBeGreaterThan(0));
+    const body = method === "PATCH" ? { is_active: false } : undefined;
+    expect((await account.call(method, `/webhooks/${webhook.id}`, body)).status).toBeLessThan(300);
+    await patiently(async () => {
+      const deliveries = await account.deliveries();
+      expect(deliveries.filter(({ status: now }) => now === "pending")).toHaveLength(0);
+      expect(deliveries.filter(({ status: now }) => now === "cancelled").length).toBeGreaterThan(90);
+      expect(deliveries).toHaveLength(100);
+    });
+    expect(receiver.of(path).length).toBeLessThan(10);
+  });
 });
 
 describe("a webhook that is switched on again", () => {
@@ -205,7 +190,7 @@ describe("a payload", () => {
     await account.webhook(receiver.at("/large"));
     const text = "Zoë ".repeat(50_000);
     await account.event("order.paid", { text });
-    await patiently(() => expect(receiver.of("/large")[0]?.endedAt).toBeDefined(), 15_000);
+    await patiently(() => expect(receiver.of("/large")[0]?.endedAt).toBeDefined());
     expect(JSON.parse(receiver.of("/large")[0]?.body ?? "").data.text).toBe(text);
   });
 });

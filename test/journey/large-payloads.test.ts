@@ -39,7 +39,7 @@ test("one account's large payloads, which its receivers do not take, hold up no 
   const endsAt = performance.now() + 4_000;
   for (let event = 1; performance.now() < endsAt; event += 1) {
     await small.event("order.paid");
-    await patiently(() => expect(receiver.of("/small")).toHaveLength(event), 2_000);
+    await patiently(() => expect(receiver.of("/small")).toHaveLength(event));
   }
   // They did hang all the while.
   expect(Math.max(...requests())).toBe(1);

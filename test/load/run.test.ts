@@ -58,7 +58,9 @@ test("a burst: everything arrives once, one at a time, and the report says so", 
   expect(groups.map(({ name }) => name)).toEqual(["victims", "burst"]);
   expect(groups[1]).toMatchObject({ posted: 200, accepted: 200, delivered: 400 });
   expect(accounting.delivered).toBe((groups[0]?.accepted ?? 0) + 400);
-  expect(victims.quiet.count).toBeGreaterThan(50);
+  expect(victims.quiet.count).toBeGreaterThan(0);
+  expect(victims.noise.count).toBeGreaterThan(0);
+  expect(victims.quiet.count + victims.noise.count).toBe(groups[0]?.latency.count ?? 0);
   expect(victims.ratio.p99_ms).toBeGreaterThan(0);
   expect(phases.map(({ name }) => name)).toEqual(["warm-up", "quiet", "noise", "drain"]);
   expect(workers).toHaveLength(1);
@@ -72,7 +74,7 @@ test("a burst: everything arrives once, one at a time, and the report says so", 
 
 test("interrupted, it reports what there is and leaves nothing behind", async () => {
   const { child, progress, output } = load("--for", "60", "--quiet", "1", "--rate", "50");
-  await eventually(() => expect(progress()).toContain("noise "), 60_000, 100);
+  await eventually(() => expect(progress()).toContain("noise "), 60_000);
   child.kill("SIGINT");
   expect(await child.exited).toBe(130);
   expect(await output).toContain("Victims");

@@ -86,7 +86,7 @@ test("large events are refilled in pieces, each once and in order, and mark no b
   });
   refill.own(PARTITION);
   await refill.start();
-  await eventually(() => expect([...published.values()].flat()).toHaveLength(120), 10_000);
+  await eventually(() => expect([...published.values()].flat()).toHaveLength(120));
   await refill.stop();
   expect(published).toEqual(expected);
   // The first answer and one piece beside it, each with a payload more than fits.
@@ -163,7 +163,7 @@ test("a backlog behind a shut gate stays marked, so that older deliveries go fir
     inStream = 0;
     expect(published).toEqual(ids);
   });
-  await eventually(async () => expect(await backlog()).toEqual([]), 10_000);
+  await eventually(async () => expect(await backlog()).toEqual([]));
   await refill.stop();
   expect(observed).toEqual(["backlog.cleared"]);
 });

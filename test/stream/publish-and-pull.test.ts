@@ -123,9 +123,9 @@ describe("Pull", () => {
   test("goes on after the server was killed and restarted, once it is renewed", async () => {
     const one = pull();
     await nats.kill();
-    await eventually(() => expect(link.connection).toBe(undefined), 10_000);
+    await eventually(() => expect(link.connection).toBe(undefined));
     await nats.restart();
-    await eventually(() => expect(link.connection).toBeDefined(), 10_000);
+    await eventually(() => expect(link.connection).toBeDefined());
     // Consumers live in memory; who reconnects ensures them (publish/stream-keeper.ts).
     await ensureTopology(connection, 1);
     one.pull.renew();
@@ -141,7 +141,7 @@ describe("Pull", () => {
     await eventually(() => {
       if (link.connection === undefined || link.connection === first) throw new Error("no other connection yet");
       connection = link.connection;
-    }, 10_000);
+    });
     one.pull.renew();
     const seqs = await publishMany(50);
     await eventually(() => expect(new Set(one.seqs())).toEqual(new Set(seqs)));
