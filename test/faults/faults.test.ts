@@ -4,6 +4,7 @@
 import { expect, test } from "bun:test";
 import { sleep, systemClock } from "../../src/lib/clock.ts";
 import { eventually } from "../support/services.ts";
+import { LEASE_TTL_MS } from "./fleet.ts";
 import { runFault } from "./run-fault.ts";
 import { violations } from "./verdict.ts";
 
@@ -19,7 +20,7 @@ test("a killed worker is taken over from at once, and the loss of NATS' store lo
         const killedAt = systemClock.monotonic();
         fleet.worker(0).signal("SIGKILL");
         await eventually(async () => expect(new Set((await fleet.owners()).values()).size).toBe(2));
-        await fleet.balanced(2, 4_000);
+        await fleet.balanced(2);
         takeOverMs = systemClock.monotonic() - killedAt;
         await sleep(systemClock, 500);
         await fleet.nats.wipe();
@@ -30,5 +31,6 @@ test("a killed worker is taken over from at once, and the loss of NATS' store lo
   expect(violations(row)).toEqual([]);
   expect(row.accepted).toBeGreaterThan(100);
   expect(row.duplicates).toBeLessThan(20);
-  expect(takeOverMs).toBeLessThan(4_000);
+  // Nobody waited for its lease to end.
+  expect(takeOverMs).toBeLessThan(LEASE_TTL_MS / 2);
 });

@@ -7,6 +7,7 @@ import { Fleet } from "./fleet.ts";
 import { Load } from "./load.ts";
 import { MemoryWatch } from "./memory.ts";
 import { RecordingReceiver } from "./receiver.ts";
+import { StandstillWatch } from "./standstill.ts";
 import { duplicatesAmong, judge, settled, undelivered, type Verdict } from "./verdict.ts";
 
 /** Where the evidence is, for whoever looks into a violation. */
@@ -26,6 +27,7 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
     const load = new Load({ apiUrl: fleet.url, receiver, accounts: 4, webhooks: 9, latencyMs, failEvery: 40 });
     await load.prepare();
     const memory = new MemoryWatch(fleet);
+    const standstill = new StandstillWatch();
     load.start(perSecond);
     await sleep(systemClock, warmUpMs);
     const concerned = await partitionsOf(fault, fleet);
@@ -36,7 +38,7 @@ export async function runFault(fault: Fault, { perSecond, warmUpMs, coolDownMs }
     await sleep(systemClock, coolDownMs);
     await load.stop();
     await settled(fleet, load, receiver);
-    const verdict = await judge(fleet, load, receiver, { at, healedAt, targets });
+    const verdict = await judge(fleet, load, receiver, { at, healedAt, targets, standstillMs: standstill.stop() });
     await keepEvidence(fleet, load, receiver, { at, healedAt });
     const answers = [...load.answers]
       .map(([status, { count, slowestMs }]) => `${status} ${count}x in ${slowestMs} ms at most`)

@@ -23,7 +23,7 @@ export type Verdict = {
   takeOverMs: number | undefined;
 };
 
-/** A result is recorded and acked within this, unless something is broken. */
+/** A result is recorded and acked within this, unless something is broken or the machine stands still. */
 const UNFLUSHED_MS = 1_500;
 /** Ack wait, lease and reconciler, one after the other. */
 const PATIENCE_MS = 90_000;
@@ -44,11 +44,12 @@ export async function judge(
   fleet: Fleet,
   load: Load,
   receiver: RecordingReceiver,
-  fault: { at: number; healedAt: number; targets: readonly Target[] },
+  fault: { at: number; healedAt: number; targets: readonly Target[]; standstillMs: number },
 ): Promise<Verdict> {
   const { requests } = await receiver.requests();
   const lost = undelivered(load.accepted, requests).length;
   const duplicates = duplicatesAmong(requests);
+  const unflushedMs = UNFLUSHED_MS + fault.standstillMs;
   return {
     accepted: load.accepted.size,
     delivered: load.accepted.size - lost,
@@ -56,7 +57,7 @@ export async function judge(
     stuck: await unfinished(fleet),
     duplicates: duplicates.length,
     unexplained: duplicates.filter(
-      ({ first }) => first.endedAt < fault.at - UNFLUSHED_MS || first.startedAt > fault.healedAt + UNFLUSHED_MS,
+      ({ first }) => first.endedAt < fault.at - unflushedMs || first.startedAt > fault.healedAt + unflushedMs,
     ).length,
     overlaps: requests.filter(({ overlapMs }) => overlapMs > 0).length,
     unsigned: requests.filter(({ isSigned }) => !isSigned).length,
