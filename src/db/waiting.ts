@@ -2,6 +2,7 @@
 // valve, the long-retry timer, the backlog of a held-back endpoint and the recovery after a lost stream.
 
 import type { DeliveryId, EventId, UserId, WebhookId } from "../domain/ids.ts";
+import { PUBLISH_GRACE_MS } from "../domain/limits.ts";
 import type { Partition } from "../domain/partition.ts";
 import type { Priority } from "../domain/priority.ts";
 import { plainArray } from "./array-literal.ts";
@@ -159,6 +160,25 @@ export async function listPayloads(sql: Sql, eventIds: readonly EventId[]): Prom
   const rows = await sql`SELECT id, payload FROM events
     WHERE id = ANY (${ids}::uuid[]) AND id BETWEEN ${ids[0] ?? null} AND ${ids.at(-1) ?? null}`;
   return new Map(rows.map((row) => [row["id"], row["payload"]]));
+}
+
+/**
+ * Ends the grace of rows that the API's publish was refused for: their turn has come, before that of whatever is accepted
+ * from now on. Rows that someone else holds just now are left out, and wait until it is over.
+ */
+export async function endGrace(sql: Sql, ids: readonly DeliveryId[]): Promise<void> {
+  const sorted = ids.toSorted();
+  await sql.unsafe(
+    `WITH refused AS (
+       SELECT id FROM deliveries
+       WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2 AND $3 AND ${WAITING}
+         AND due_at = pending_since + interval '${PUBLISH_GRACE_MS} milliseconds'
+       ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+     )
+     UPDATE deliveries SET due_at = now() WHERE id = ANY (ARRAY(SELECT id FROM refused)) AND id BETWEEN $2 AND $3`,
+    [plainArray(sorted), sorted[0] ?? null, sorted.at(-1) ?? null],
+    { prepare: true },
+  );
 }
 
 /** Tells the API to leave the new deliveries of these lanes to refill. Says whose were not all marked already. */

@@ -3,8 +3,9 @@
 
 import type { Database } from "../db/database.ts";
 import { noteSequences, type SequenceNote } from "../db/results.ts";
-import { type Lane, markBacklogs } from "../db/waiting.ts";
+import { endGrace, type Lane, markBacklogs } from "../db/waiting.ts";
 import type { Message } from "../domain/delivery.ts";
+import type { DeliveryId } from "../domain/ids.ts";
 import { Batcher } from "../lib/batcher.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Service } from "../lib/service.ts";
@@ -24,10 +25,11 @@ const NOTES_WAITING_MAX = 20_000;
 const MARKS_LINGER_MS = 20;
 const MARKS_BATCH_MAX = 100;
 const MARKS_WAITING_MAX = 10_000;
+const REFUSED_BATCH_MAX = 500;
 
 export type OutgoingOptions = {
   publisher: Publisher;
-  keeper: StreamKeeper;
+  keeper: Pick<StreamKeeper, "ensured" | "look">;
   database: Database;
   clock: Clock;
   observe: Observe;
@@ -41,6 +43,8 @@ export class Outgoing implements Service {
   /** Lanes that were found full, to be marked: an account's may all be full at once, and others wait for Postgres too. */
   readonly #full: Batcher<Lane, boolean>;
   readonly #marking = new Set<string>();
+  /** First deliveries that found their lane full: refill need not wait for us. */
+  readonly #refused: Batcher<DeliveryId, void>;
 
   constructor(options: OutgoingOptions) {
     this.#options = options;
@@ -68,6 +72,17 @@ export class Outgoing implements Service {
         return lanes.map(({ webhookId }) => marked.has(webhookId));
       },
     });
+    this.#refused = new Batcher({
+      clock,
+      sizeMax: () => REFUSED_BATCH_MAX,
+      lingerMs: MARKS_LINGER_MS,
+      inFlightMax: 1,
+      waitingMax: MARKS_WAITING_MAX,
+      async run(ids) {
+        await database.run(() => endGrace(database.sql, ids));
+        return ids.map(() => undefined);
+      },
+    });
     this.#notes = { accept: notes(FIRST_NOTES_LINGER_MS), refill: notes(REFILL_NOTES_LINGER_MS) };
   }
 
@@ -77,7 +92,12 @@ export class Outgoing implements Service {
 
   /** Waits for the notes of what was published, and of what could not be. */
   async stop(): Promise<void> {
-    await Promise.all([this.#notes.accept.drain(), this.#notes.refill.drain(), this.#full.drain()]);
+    await Promise.all([
+      this.#notes.accept.drain(),
+      this.#notes.refill.drain(),
+      this.#full.drain(),
+      this.#refused.drain(),
+    ]);
   }
 
   /** Publishes one delivery. A lane that is full is marked, so that the API leaves its new deliveries to refill. */
@@ -100,6 +120,8 @@ export class Outgoing implements Service {
         break;
       case "subject_full":
         this.markFull(message);
+        // Should it be lost, the row waits until its grace is over.
+        if (message.origin === "accept") this.#refused.add(message.deliveryId).catch(() => {});
         break;
       case "failed":
         this.#options.keeper.look();

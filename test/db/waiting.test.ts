@@ -3,6 +3,7 @@ import { cancelPending, clearCancellation, listCancellations } from "../../src/d
 import { noteSequences } from "../../src/db/results.ts";
 import {
   clearBacklog,
+  endGrace,
   listBacklogs,
   listDue,
   listPayloads,
@@ -129,6 +130,24 @@ describe("the due query", () => {
     expect((await listWaitingLanes(rows.sql, large.partition, undefined, 100)).length).toBeGreaterThan(0);
     expect(performance.now() - before).toBeLessThan(1_000);
   });
+});
+
+test("what the stream refused is due at once; what is in it, ended, or waits for a retry is left as it is", async () => {
+  const webhook = await newWebhook();
+  const all = await rows.deliver(webhook, 4);
+  const [refused, inStream, done, retried] = all as [DeliveryId, DeliveryId, DeliveryId, DeliveryId];
+  await rows.sql`UPDATE deliveries SET due_at = pending_since + interval '2 seconds' WHERE webhook_id = ${webhook.id}`;
+  await rows.sql`UPDATE deliveries SET due_at = now() + interval '1 minute', attempt_count = 1 WHERE id = ${retried}`;
+  await rows.sql`UPDATE deliveries SET status = 'cancelled' WHERE id = ${done}`;
+  await noteSequences(rows.sql, [{ deliveryId: inStream, generation: 0, seq: 1, epoch: 1 }]);
+  const dueAt = async () =>
+    new Map((await rows.sql`SELECT id, due_at FROM deliveries WHERE id = ANY (${all})`).map((row) => [row["id"], row]));
+  const before = await dueAt();
+  expect(await due(webhook)).toEqual([]);
+  await endGrace(rows.sql, all.toReversed());
+  expect(idsOf(await due(webhook))).toEqual([refused]);
+  const after = await dueAt();
+  for (const id of [inStream, done, retried]) expect(after.get(id)).toEqual(before.get(id));
 });
 
 test("backlogs are marked together, each lane once, and unmarked", async () => {

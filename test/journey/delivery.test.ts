@@ -45,7 +45,7 @@ describe("a burst", () => {
       const ids = receiver.eventIds("/backlog");
       expect(ids).toHaveLength(2_000);
       expect(receiver.atOnceMax("/backlog")).toBe(1);
-      // Best effort: what did not fit the stream at the burst's beginning waits for refill's grace behind later ones.
+      // Best effort: what did not fit the stream at the burst's beginning waits behind a few later ones.
       const acceptedAt = receiver.of("/backlog").map(({ body }) => Date.parse(JSON.parse(body).timestamp));
       const overtakenByMs = acceptedAt.map((at, index) => Math.max(...acceptedAt.slice(0, index + 1)) - at);
       expect(Math.max(...overtakenByMs)).toBeLessThan(3_500);
