@@ -43,10 +43,11 @@ type State = {
   failingSince: number | undefined;
   /** The table knows that it is failing. */
   isFailureNoted: boolean;
-  /** A write is on its way: the table is behind, and is not believed. */
-  writes: number;
   touchedAt: number;
 };
+
+/** An endpoint that is being written, and what is to be written next: of two writes at once the older might land last. */
+type Writing = { next: { target: Target; state: State } | undefined; done: Promise<void> };
 
 /** `last_success_at` is written at most this often. */
 const SUCCESS_FLUSH_MS = 60_000;
@@ -68,6 +69,7 @@ export class Circuits implements Service {
   readonly #states = new Map<WebhookId, State>();
   /** When the writing of a change last began or ended, for as long as an older reading may still be on its way. */
   readonly #changedAt: TtlCache<WebhookId, number>;
+  readonly #writing = new Map<WebhookId, Writing>();
   #succeeded = new Set<WebhookId>();
   #flushing = Promise.resolve();
   #timer: Timer | undefined;
@@ -94,6 +96,7 @@ export class Circuits implements Service {
     this.#timer?.cancel();
     await this.#flushing;
     await this.#flushSuccesses().catch(() => {});
+    await Promise.all(Array.from(this.#writing.values(), ({ done }) => done));
   }
 
   /** What the table says, whenever it has been read; `askedAt`: monotonic time before that. */
@@ -101,7 +104,7 @@ export class Circuits implements Service {
     // Written meanwhile: what was read may be from before it.
     if ((this.#changedAt.get(webhookId) ?? Number.NEGATIVE_INFINITY) > askedAt) return;
     const known = this.#stateOf({ webhookId, url });
-    if (known !== undefined && (known.writes > 0 || known.isProbing)) return;
+    if (this.#writing.has(webhookId) || known?.isProbing === true) return;
     const isWell = !stored.circuit.isOpen && stored.gateOpensInMs === 0 && stored.failingForMs === null;
     if (isWell && (known === undefined || known.circuit.isOpen || known.isFailureNoted)) {
       this.#states.delete(webhookId);
@@ -115,7 +118,6 @@ export class Circuits implements Service {
       isProbing: false,
       failingSince: stored.failingForMs === null ? known?.failingSince : now - stored.failingForMs,
       isFailureNoted: stored.failingForMs !== null,
-      writes: 0,
       touchedAt: now,
     });
   }
@@ -160,22 +162,22 @@ export class Circuits implements Service {
     state.touchedAt = now;
     const before = state.circuit;
     const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
-    // What a Retry-After has shut, no success opens of a request that was under way beside it.
-    const heldForMs = isSuccess && !before.isOpen ? Math.max(0, state.gateOpensAt - now) : 0;
     const shutForMs = Math.max(circuitMs, endpointHoldMs(outcome) ?? 0);
     state.circuit = circuit;
+    if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
+    // What a Retry-After has shut, no success opens of a request that was under way beside it.
+    else if (isSuccess && before.isOpen) state.gateOpensAt = now;
     if (isProbe) state.isProbing = false;
     if (isSuccess) state.failingSince = undefined;
     else state.failingSince ??= now;
     const wasNoted = state.isFailureNoted;
     const failingForMs = now - (state.failingSince ?? now);
     state.isFailureNoted = !isSuccess && (wasNoted || circuit.isOpen || failingForMs >= FAILURE_NOTED_AFTER_MS);
-    if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
-    if (isSuccess && heldForMs === 0) this.#states.delete(webhookId);
+    if (isSuccess && state.gateOpensAt <= now) this.#states.delete(webhookId);
     else this.#states.set(webhookId, state);
     if (shutForMs > 0 || before.isOpen !== circuit.isOpen || wasNoted !== state.isFailureNoted) {
-      const change = { circuit, shutForMs: Math.max(shutForMs, heldForMs), isFailing: state.isFailureNoted };
-      this.#save(target, state, change, before);
+      this.#announce(webhookId, before, circuit, shutForMs);
+      this.#save(target, state);
     }
     return failingForMs > ENDPOINT_FAILING_MAX_MS ? "hopeless" : undefined;
   }
@@ -188,23 +190,39 @@ export class Circuits implements Service {
     return undefined;
   }
 
-  #save(target: Target, state: State, change: CircuitChange, before: Circuit): void {
-    const { observe, save } = this.#options;
-    const { webhookId } = target;
-    const { circuit, shutForMs } = change;
+  #announce(webhookId: WebhookId, before: Circuit, circuit: Circuit, shutForMs: number): void {
+    const { observe } = this.#options;
     if (circuit.openings > before.openings) {
       observe("circuit.opened", { webhook_id: webhookId, for_ms: Math.round(shutForMs), failures: circuit.failures });
     } else if (before.isOpen && !circuit.isOpen) observe("circuit.closed", { webhook_id: webhookId });
     else if (shutForMs > 0) observe("endpoint.held_back", { webhook_id: webhookId, for_ms: Math.round(shutForMs) });
-    state.writes += 1;
+  }
+
+  #save(target: Target, state: State): void {
+    const { webhookId } = target;
     this.#changedAt.set(webhookId, this.#options.clock.monotonic());
-    save(target, change)
-      .catch((error: unknown) => this.#report(`save circuit of ${webhookId}`, error))
-      .finally(() => {
-        state.writes -= 1;
-        this.#changedAt.set(webhookId, this.#options.clock.monotonic());
-      })
-      .catch(() => {});
+    const known = this.#writing.get(webhookId);
+    if (known !== undefined) {
+      known.next = { target, state };
+      return;
+    }
+    const writing: Writing = { next: { target, state }, done: Promise.resolve() };
+    this.#writing.set(webhookId, writing);
+    writing.done = this.#write(webhookId, writing);
+  }
+
+  async #write(webhookId: WebhookId, writing: Writing): Promise<void> {
+    const { clock, save } = this.#options;
+    for (let due = writing.next; due !== undefined; due = writing.next) {
+      writing.next = undefined;
+      const { circuit, gateOpensAt, isFailureNoted } = due.state;
+      const shutForMs = Math.max(0, gateOpensAt - clock.monotonic());
+      await save(due.target, { circuit, shutForMs, isFailing: isFailureNoted }).catch((error: unknown) =>
+        this.#report(`save circuit of ${webhookId}`, error),
+      );
+      this.#changedAt.set(webhookId, clock.monotonic());
+    }
+    this.#writing.delete(webhookId);
   }
 
   #forgetIdle(): void {
@@ -233,7 +251,6 @@ function well(url: string, now: number): State {
     isProbing: false,
     failingSince: undefined,
     isFailureNoted: false,
-    writes: 0,
     touchedAt: now,
   };
 }

@@ -33,12 +33,14 @@ function started() {
       noted.push(webhookIds);
     },
   });
+  /** A write follows the one before it. */
+  const written = () => Bun.sleep(0);
   const fail = (times: number) => {
     for (let failure = 0; failure < times; failure += 1) circuits.tell(webhook, answered(500), false);
   };
   const load = (stored: StoredCircuit, askedAt = clock.monotonic(), target = webhook) =>
     circuits.load(target, stored, askedAt);
-  return { clock, circuits, saved, savedOf, noted, fail, load };
+  return { clock, circuits, saved, savedOf, noted, written, fail, load };
 }
 
 const WELL: StoredCircuit = { circuit: CLOSED, gateOpensInMs: 0, failingForMs: null };
@@ -51,8 +53,8 @@ describe("a gate", () => {
     expect(saved).toEqual([]);
   });
 
-  test("is shut by five failures in a row, then lets one probe through at a time", () => {
-    const { clock, circuits, saved, fail } = started();
+  test("is shut by five failures in a row, then lets one probe through at a time", async () => {
+    const { clock, circuits, saved, written, fail } = started();
     fail(5);
     expect(circuits.ask(webhook)).toBe("shut");
     expect(saved).toHaveLength(1);
@@ -63,6 +65,7 @@ describe("a gate", () => {
     expect(circuits.ask(webhook)).toBe("probe");
     circuits.tell(webhook, answered(200), true);
     expect(circuits.ask(webhook)).toBe("open");
+    await written();
     expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 0, isFailing: false });
   });
 
@@ -84,13 +87,14 @@ describe("a gate", () => {
     expect(circuits.ask(webhook)).toBe("open");
   });
 
-  test("that such a success leaves shut stays so in the table, which hears that nothing fails any more", () => {
-    const { clock, circuits, saved } = started();
+  test("that such a success leaves shut stays so in the table, which hears that nothing fails any more", async () => {
+    const { clock, circuits, saved, written } = started();
     circuits.tell(webhook, answered(404), false);
     clock.advance(60_000);
     circuits.tell(webhook, answered(429, 7_000), false);
     clock.advance(1_000);
     circuits.tell(webhook, answered(200), false);
+    await written();
     expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 6_000, isFailing: false });
   });
 
@@ -237,11 +241,12 @@ describe("requests that were under way when the circuit opened", () => {
     expect(circuits.ask(webhook)).toBe("probe");
   });
 
-  test("close it by a success", () => {
-    const { circuits, saved, fail } = started();
+  test("close it by a success", async () => {
+    const { circuits, saved, written, fail } = started();
     fail(5);
     circuits.tell(webhook, answered(200), false);
     expect(circuits.ask(webhook)).toBe("open");
+    await written();
     expect(saved.at(-1)).toEqual({ circuit: CLOSED, shutForMs: 0, isFailing: false });
   });
 
@@ -254,6 +259,43 @@ describe("requests that were under way when the circuit opened", () => {
     clock.advance(1);
     expect(circuits.ask(webhook)).toBe("probe");
   });
+});
+
+test("of two writes the older never lands last, and what changes meanwhile is written once, as it is then", async () => {
+  const clock = new ManualClock();
+  const begun: { change: CircuitChange; end: () => void }[] = [];
+  const circuits = new Circuits({
+    clock,
+    observe: () => {},
+    save(_, change) {
+      const ended = Promise.withResolvers<void>();
+      begun.push({ change, end: ended.resolve });
+      return ended.promise;
+    },
+    noteSuccesses: () => Promise.resolve(),
+  });
+  circuits.tell(webhook, answered(429, 7_000), false);
+  clock.advance(7_000);
+  for (let failure = 0; failure < 5; failure += 1) circuits.tell(webhook, answered(500), false);
+  clock.advance(1_000);
+  expect(circuits.ask(webhook)).toBe("probe");
+  circuits.tell(webhook, answered(200), true);
+  // Something fails that is not known any more.
+  circuits.tell(webhook, answered(429, 3_000), false);
+  clock.advance(1_000);
+  let hasStopped = false;
+  const stopping = circuits.stop().then(() => (hasStopped = true));
+  await Bun.sleep(0);
+  expect(begun.map(({ change }) => change.shutForMs)).toEqual([7_000]);
+  begun[0]?.end();
+  await Bun.sleep(0);
+  expect(begun.map(({ change }) => change)).toEqual([
+    { circuit: { isOpen: false, failures: 1, openings: 0 }, shutForMs: 7_000, isFailing: false },
+    { circuit: { isOpen: false, failures: 1, openings: 0 }, shutForMs: 2_000, isFailing: false },
+  ]);
+  expect(hasStopped).toBe(false);
+  begun[1]?.end();
+  await stopping;
 });
 
 test("successes are noted once a minute, each endpoint once, a thousand at a time", async () => {
