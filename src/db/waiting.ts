@@ -172,7 +172,7 @@ export async function endGrace(sql: Sql, ids: readonly DeliveryId[]): Promise<vo
     `WITH refused AS (
        SELECT id FROM deliveries
        WHERE id = ANY ($1::uuid[]) AND id BETWEEN $2 AND $3 AND ${WAITING}
-         AND due_at = pending_since + interval '${PUBLISH_GRACE_MS} milliseconds'
+         AND due_at = pending_since + interval '${PUBLISH_GRACE_MS} milliseconds' AND due_at > now()
        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
      )
      UPDATE deliveries SET due_at = now() WHERE id = ANY (ARRAY(SELECT id FROM refused)) AND id BETWEEN $2 AND $3`,
