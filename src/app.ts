@@ -129,6 +129,7 @@ export function createWorker(config: Config, isFair = true): Service {
     },
   });
   bus.onWebhookChanged((webhookId) => endpoints.forget(webhookId));
+  link.listen({ connected: () => endpoints.forgetAll(), disconnected: () => {} });
   const dispatcher = new Dispatcher<EndpointKey, Priority, Held>({
     clock,
     userOf: isFair ? ({ userId }) => userId : () => "everybody",

@@ -69,34 +69,40 @@ export class Attempts {
   /** Resolves when the request, if there was one, has ended. */
   async take(held: Held): Promise<void> {
     this.#options.held.begin(held);
+    const { endpoints } = this.#options;
     let endpoint: Endpoint | undefined;
+    let refusal: Turn | undefined;
     try {
       // Known most of the time, and then there is nothing to wait for.
-      const found = this.#options.endpoints.find(held.message.webhookId);
+      const found = endpoints.find(held.message.webhookId);
       endpoint = found instanceof Promise ? await found : found;
+      refusal = this.#guard(held, endpoint);
+      if (refusal?.kind === "cancelled") {
+        endpoint = await endpoints.reload(held.message.webhookId);
+        refusal = this.#guard(held, endpoint);
+      }
     } catch (error) {
       this.#reportUnreadable(held.message.webhookId, describeError(error));
       return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
     }
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
-    const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
     const { circuits } = this.#options;
     const gate = circuits.ask(endpoint as Endpoint);
     if (gate === "shut") return this.end(held, { kind: "handed_back" });
     const isProbe = gate === "probe";
-    const outcome = await this.#post(held, endpoint as Endpoint);
-    if (outcome === undefined) {
+    const answered = await this.#post(held, endpoint as Endpoint);
+    if (answered === undefined) {
       if (isProbe) circuits.withdrawProbe(endpoint as Endpoint);
       return this.end(held, { kind: "postponed", delayMs: 0 });
     }
+    const outcome = answered.kind === "gone" ? await this.#ofItsUrl(answered, endpoint as Endpoint) : answered;
     this.#options.onOutcome(outcome);
     const isCrowded = outcome.kind === "failed" && this.#options.isCrowded(held.message);
     const turn = { kind: "attempted", outcome, isCrowded } as const;
     const hopeless = this.#whyDisable(endpoint as Endpoint, outcome, isProbe);
     if (hopeless === undefined) return this.end(held, turn);
     // Disabling cancels what is pending, so this attempt's result is recorded first.
-    const { endpoints } = this.#options;
     endpoints.shut(endpoint as Endpoint);
     this.end(held, turn, () => endpoints.disable(endpoint as Endpoint, hopeless));
   }
@@ -130,6 +136,13 @@ export class Attempts {
       timeoutMs: this.#options.attemptTimeoutMs,
       mayStart: () => tenure.mayStartRequest(this.#options.attemptTimeoutMs),
     });
+  }
+
+  /** That a former URL is gone says nothing of the present one, which the delivery is tried at next. */
+  async #ofItsUrl(gone: Outcome & { kind: "gone" }, { webhookId, url }: Endpoint): Promise<Outcome> {
+    const present = await this.#options.endpoints.reload(webhookId).catch(() => undefined);
+    if (present?.url === url) return gone;
+    return { ...gone, kind: "failed", stage: "response", error: "HTTP 410" };
   }
 
   #reportUnreadable(webhookId: WebhookId, error: string): void {

@@ -92,6 +92,11 @@ export class EndpointCache implements Endpoints {
     return known.endpoint;
   }
 
+  reload(webhookId: WebhookId): Promise<Endpoint | undefined> {
+    this.#underWay.delete(webhookId);
+    return this.#load(webhookId);
+  }
+
   maxInFlight(webhookId: WebhookId): number {
     return this.#entries.peek(webhookId)?.endpoint?.maxInFlight ?? 1;
   }
@@ -101,6 +106,12 @@ export class EndpointCache implements Endpoints {
     this.#underWay.delete(webhookId);
     this.#entries.delete(webhookId);
     this.#shut.delete(webhookId);
+  }
+
+  /** Changes may have been announced unheard. */
+  forgetAll(): void {
+    this.#underWay.clear();
+    this.#entries.clear();
   }
 
   /** Its rows that were pending before then are cancelled: their messages in mailboxes are never sent, enabled again or not. */

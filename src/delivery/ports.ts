@@ -54,6 +54,8 @@ export type Endpoint = {
 export interface Endpoints {
   /** From memory: at once; else read together with others. Undefined when there is no such webhook. */
   find(webhookId: WebhookId): Endpoint | undefined | Promise<Endpoint | undefined>;
+  /** From the tables, whatever is in memory: before something is ended for good because of it. */
+  reload(webhookId: WebhookId): Promise<Endpoint | undefined>;
   /** How many requests the endpoint takes at once, as last read: 1 until its settings have been. Asked all the time. */
   maxInFlight(webhookId: WebhookId): number;
   /** No further request to its URL starts here. */

@@ -10,13 +10,27 @@ const ANSWERS_MAX = 256;
 
 export class Bus {
   readonly #link: NatsLink;
+  /** Changed while nobody could be told. */
+  readonly #unannounced = new Set<WebhookId>();
 
   constructor(link: NatsLink) {
     this.#link = link;
+    link.listen({
+      connected: () => {
+        for (const webhookId of this.#unannounced) this.announceWebhookChanged(webhookId);
+      },
+      disconnected: () => {},
+    });
   }
 
   announceWebhookChanged(webhookId: WebhookId): void {
-    this.#link.connection?.publish(WEBHOOK_CHANGED, webhookId);
+    const connection = this.#link.connection;
+    if (connection === undefined) {
+      this.#unannounced.add(webhookId);
+      return;
+    }
+    this.#unannounced.delete(webhookId);
+    connection.publish(WEBHOOK_CHANGED, webhookId);
   }
 
   onWebhookChanged(hear: (webhookId: WebhookId) => void): void {

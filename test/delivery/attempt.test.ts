@@ -35,6 +35,43 @@ describe("an endpoint whose secrets cannot be read", () => {
   });
 });
 
+describe("settings that have changed, though nothing was heard of it,", () => {
+  const gone: Outcome = {
+    kind: "gone",
+    answer: { statusCode: 410, responseBody: null, retryAfterMs: null },
+    latencyMs: 1,
+  };
+
+  test("cancel nothing: what is switched off by memory alone is sent", async () => {
+    const { sent, recorded, take } = attemptsWith(
+      () => endpointOf({ isActive: false }),
+      () => Promise.resolve(endpointOf()),
+    );
+    await take();
+    expect(sent).toHaveLength(1);
+    expect(recorded).toEqual([]);
+  });
+
+  test("end nothing: that the former URL is gone is a failure like any other", async () => {
+    const { sent, recorded, answered, take } = attemptsWith(
+      () => endpointOf({ url: "https://example.com/former" }),
+      () => Promise.resolve(endpointOf()),
+    );
+    await take();
+    await sent[0]?.end(gone);
+    expect(recorded).toMatchObject([{ error: "HTTP 410", attempt: { statusCode: 410 } }]);
+    expect(answered).toEqual(["nak 1000"]);
+  });
+
+  test("and where they have not, that it is gone is the end", async () => {
+    const { sent, recorded, answered, take } = attemptsWith(() => endpointOf());
+    await take();
+    await sent[0]?.end(gone);
+    expect(recorded).toMatchObject([{ place: { kind: "completed", status: "failed" } }]);
+    expect(answered).toEqual(["ack"]);
+  });
+});
+
 test("settings that cannot be loaded are asked for again, and it is said why", async () => {
   const { answered, observed, take } = attemptsWith(() => Promise.reject(new Error("no connection")));
   await take();

@@ -24,7 +24,7 @@ export const endpointOf = (more: Partial<Endpoint> = {}): Endpoint => ({
   ...more,
 });
 
-export function attemptsWith(find: Endpoints["find"]) {
+export function attemptsWith(find: Endpoints["find"], reload: Endpoints["reload"] = async (id) => find(id)) {
   const clock = new ManualClock();
   const observed: { name: string; fields: Record<string, unknown> }[] = [];
   const observe = (name: string, fields: object) => void observed.push({ name, fields: { ...fields } });
@@ -42,7 +42,7 @@ export function attemptsWith(find: Endpoints["find"]) {
     clock,
     random: () => 0,
     observe,
-    endpoints: { find, maxInFlight: () => 1, shut: () => {}, disable: () => {} },
+    endpoints: { find, reload, maxInFlight: () => 1, shut: () => {}, disable: () => {} },
     circuits,
     sender: {
       send: ({ eventId }) =>

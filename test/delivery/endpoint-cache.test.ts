@@ -98,6 +98,32 @@ describe("what is being read", () => {
     expect(made.find(ours)).toMatchObject({ url: "new" });
   });
 
+  test("is not kept when changes may have been announced unheard", async () => {
+    const { made, loads, find } = cache();
+    const before = find(ours);
+    made.forgetAll();
+    await loads[0]?.answer("old");
+    expect(await before).toMatchObject({ url: "old" });
+    const after = find(ours);
+    await loads[1]?.answer("new");
+    expect(await after).toMatchObject({ url: "new" });
+    made.forgetAll();
+    expect(made.maxInFlight(ours)).toBe(1);
+  });
+
+  test("can be asked for anew, and is what is kept then", async () => {
+    const { clock, made, loads, find } = cache();
+    const before = find(ours);
+    await loads[0]?.answer("old");
+    expect(await before).toMatchObject({ url: "old" });
+    const after = made.reload(ours);
+    clock.advance(1);
+    expect(made.find(ours)).toMatchObject({ url: "old" });
+    await loads[1]?.answer("new");
+    expect(await after).toMatchObject({ url: "new" });
+    expect(made.find(ours)).toMatchObject({ url: "new" });
+  });
+
   test("is read once for all who ask meanwhile", async () => {
     const { loads, find } = cache();
     const asked = [find(ours), find(ours), find(ours)];
