@@ -56,8 +56,9 @@ export const HELD_BYTES_MAX = 64 * 1024 * 1024;
 export const IN_FLIGHT_BYTES_MAX = 64 * 1024 * 1024;
 export const IN_FLIGHT_BYTES_OF_EACH = 512 * 1024;
 
-/** Publishes without an answer yet, per process. */
+/** Publishes without an answer yet, per process, and the bytes of their payloads. */
 export const PUBLISHES_OUTSTANDING_MAX = 4_096;
+export const PUBLISHES_OUTSTANDING_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Slots of one worker (WORKER_CONCURRENCY's default): requests in their first 250 ms. Older ones count elsewhere. */
 export const WORKER_CONCURRENCY_DEFAULT = 256;

@@ -94,7 +94,7 @@ export class NatsLink implements Service {
           reconnectTimeWait: 200,
           reconnectJitter: 100,
           timeout: 5_000,
-          // A peer that is gone without a word is noticed within 10 s.
+          // A peer that is gone without a word is noticed within 15 s.
           pingInterval: 5_000,
           maxPingOut: 2,
           noAsyncTraces: true,
@@ -121,6 +121,7 @@ export class NatsLink implements Service {
       if (status.type === "disconnect") this.#down();
       else if (status.type === "reconnect") this.#up();
       else if (status.type === "reconnecting") this.#unreachable(RECONNECTING);
+      else if (status.type === "staleConnection") destroySocket(connection);
     }
   }
 
@@ -147,4 +148,13 @@ export class NatsLink implements Service {
     const servers = this.#options.url.split(",").map((url) => url.slice(url.lastIndexOf("@") + 1).trim());
     for (const listener of this.#listeners) listener.unreachable?.(servers.join(", "), error);
   }
+}
+
+/**
+ * The client gives a connection up whose server does not answer only once all that it has written has left it, which may
+ * be never: the server does not read either (@nats-io/transport-node 3.4.0).
+ */
+function destroySocket(connection: NatsConnection): void {
+  const { protocol } = connection as unknown as { protocol?: { transport?: { socket?: { destroy(): void } } } };
+  protocol?.transport?.socket?.destroy();
 }

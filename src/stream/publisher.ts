@@ -6,7 +6,7 @@
 
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import type { Message } from "../domain/delivery.ts";
-import { PUBLISHES_OUTSTANDING_MAX } from "../domain/limits.ts";
+import { PUBLISHES_OUTSTANDING_BYTES_MAX, PUBLISHES_OUTSTANDING_MAX } from "../domain/limits.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { NatsLink } from "./connection.ts";
 import { headersOf } from "./message.ts";
@@ -27,7 +27,7 @@ const LOOK_INTERVAL_MS = 500;
 /** err_code of "maximum messages per subject exceeded", and also of "maximum bytes exceeded". */
 const LIMIT_EXCEEDED = 10077;
 
-type Waiting = { readonly since: number; readonly resolve: (published: Published) => void };
+type Waiting = { readonly since: number; readonly bytes: number; readonly resolve: (published: Published) => void };
 
 export class Publisher {
   readonly #link: NatsLink;
@@ -36,6 +36,8 @@ export class Publisher {
   readonly #inbox = createInbox();
   /** In the order in which they were sent, by their number. */
   readonly #waiting = new Map<string, Waiting>();
+  /** Of payloads that wait for an answer, or may still be on their way though nobody waits any more. */
+  #bytes = 0;
   #subscribed: NatsConnection | undefined;
   #last = 0;
   #isLooking = false;
@@ -54,6 +56,8 @@ export class Publisher {
     const connection = this.#link.connection;
     if (connection === undefined) return failed("not connected to NATS");
     if (this.#waiting.size >= PUBLISHES_OUTSTANDING_MAX) return failed("too many publishes outstanding");
+    const bytes = Buffer.byteLength(message.payload);
+    if (this.#bytes > 0 && this.#bytes + bytes > PUBLISHES_OUTSTANDING_BYTES_MAX) return failed("too much outstanding");
     const number = String((this.#last += 1));
     try {
       this.#subscribe(connection);
@@ -65,7 +69,8 @@ export class Publisher {
       return failed(error instanceof Error ? error.message : String(error));
     }
     return new Promise((resolve) => {
-      this.#waiting.set(number, { since: this.#clock.monotonic(), resolve });
+      this.#waiting.set(number, { since: this.#clock.monotonic(), bytes, resolve });
+      this.#bytes += bytes;
       this.#look();
     });
   }
@@ -85,6 +90,7 @@ export class Publisher {
     const waiting = this.#waiting.get(number);
     if (waiting === undefined) return;
     this.#waiting.delete(number);
+    this.#bytes -= waiting.bytes;
     this.#writes.answered(STREAM);
     waiting.resolve(readAnswer(message));
   }
@@ -96,14 +102,23 @@ export class Publisher {
     this.#clock.after(LOOK_INTERVAL_MS, () => {
       this.#isLooking = false;
       const before = this.#clock.monotonic() - PUBLISH_TIMEOUT_MS;
-      for (const [number, { since, resolve }] of this.#waiting) {
+      let lateBytes = 0;
+      for (const [number, { since, bytes, resolve }] of this.#waiting) {
         if (since > before) break;
         this.#waiting.delete(number);
+        lateBytes += bytes;
         if (this.#link.connection !== undefined) this.#writes.unanswered(STREAM);
         resolve({ kind: "failed", reason: "no answer in time" });
       }
+      if (lateBytes > 0) void this.#onceSent(() => (this.#bytes -= lateBytes)).catch(() => {});
       if (this.#waiting.size > 0) this.#look();
     });
+  }
+
+  /** When the server has taken all that was sent, or the connection has broken: until then it takes memory. */
+  async #onceSent(then: () => void): Promise<void> {
+    await this.#link.connection?.flush().catch(() => {});
+    then();
   }
 }
 

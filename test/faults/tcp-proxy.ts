@@ -8,17 +8,26 @@ export class TcpProxy {
   readonly #server: Server;
   readonly #pairs: Set<readonly [Socket, Socket]>;
   readonly #state: { mode: "open" | "refusing" | "black hole" };
+  readonly #clogged: WeakSet<Socket>;
 
-  private constructor(port: number, server: Server, pairs: Set<readonly [Socket, Socket]>, state: { mode: "open" }) {
+  private constructor(
+    port: number,
+    server: Server,
+    pairs: Set<readonly [Socket, Socket]>,
+    state: { mode: "open" },
+    clogged: WeakSet<Socket>,
+  ) {
     this.port = port;
     this.#server = server;
     this.#pairs = pairs;
     this.#state = state;
+    this.#clogged = clogged;
   }
 
   static async to(targetPort: number): Promise<TcpProxy> {
     const pairs = new Set<readonly [Socket, Socket]>();
     const state: { mode: "open" | "refusing" | "black hole" } = { mode: "open" };
+    const clogged = new WeakSet<Socket>();
     const server = createServer((client) => {
       if (state.mode === "refusing") return void client.destroy();
       const target = connect({ host: "127.0.0.1", port: targetPort });
@@ -30,7 +39,7 @@ export class TcpProxy {
           if (state.mode !== "open") return;
           if (!to.write(chunk)) from.pause();
         });
-        to.on("drain", () => from.resume());
+        to.on("drain", () => clogged.has(from) || from.resume());
         from.on("error", () => {});
         from.on("close", () => {
           // Whoever is behind a black hole does not hear of the other's end either.
@@ -42,7 +51,7 @@ export class TcpProxy {
     });
     await new Promise<void>((resolve) => server.listen({ port: 0, host: "127.0.0.1" }, resolve));
     const { port } = server.address() as { port: number };
-    return new TcpProxy(port, server, pairs, state as { mode: "open" });
+    return new TcpProxy(port, server, pairs, state as { mode: "open" }, clogged);
   }
 
   /** Breaks every connection and refuses new ones. */
@@ -54,6 +63,14 @@ export class TcpProxy {
   /** Swallows everything from now on. */
   swallow(): void {
     this.#state.mode = "black hole";
+  }
+
+  /** Reads nothing more from those who are connected, as a host that has died; new connections pass. */
+  clog(): void {
+    for (const socket of [...this.#pairs].flat()) {
+      this.#clogged.add(socket);
+      socket.pause();
+    }
   }
 
   /** New connections pass; those that went into a black hole, where bytes are missing, are broken. */

@@ -29,6 +29,25 @@ test("a server answers or does not: a connection that nothing comes through any 
   proxy.stop();
 });
 
+test("a server that neither reads nor answers is left for one that does, however much is being sent to it", async () => {
+  const proxy = await TcpProxy.to(nats.port);
+  const { link } = await connected(`nats://127.0.0.1:${proxy.port}`);
+  const first = link.connectionNumber;
+  proxy.clog();
+  const payload = "x".repeat(100_000);
+  await eventually(
+    () => {
+      link.connection?.publish("nobody", payload);
+      expect(link.connectionNumber).toBeGreaterThan(first);
+    },
+    40_000,
+    100,
+  );
+  expect(await link.answers()).toBe(true);
+  await link.stop();
+  proxy.stop();
+});
+
 test("that no server can be reached is said at once and every ten seconds, without credentials", async () => {
   const port = await anyFreePort();
   const clock = new ManualClock();

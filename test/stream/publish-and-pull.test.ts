@@ -3,13 +3,15 @@ import { jetstreamManager } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import type { Message } from "../../src/domain/delivery.ts";
 import { newId, type UserId, type WebhookId } from "../../src/domain/ids.ts";
-import { sleep, systemClock } from "../../src/lib/clock.ts";
+import { PUBLISHES_OUTSTANDING_BYTES_MAX } from "../../src/domain/limits.ts";
+import { ManualClock, sleep, systemClock } from "../../src/lib/clock.ts";
 import { WriteWatch } from "../../src/stream/write-watch.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { countLanes, deliveryAt, lastSequence } from "../../src/stream/inspect.ts";
 import { Publisher } from "../../src/stream/publisher.ts";
 import { type Handle, Pull } from "../../src/stream/pull.ts";
 import { ensureTopology } from "../../src/stream/topology.ts";
+import { TcpProxy } from "../faults/tcp-proxy.ts";
 import { eventually, type TestNats, testNats } from "../support/services.ts";
 import { connected, messageOf } from "./servers.ts";
 
@@ -77,6 +79,33 @@ describe("Publisher", () => {
       { webhookId, priority: "high", messages: 64 },
     ]);
     expect(await countLanes(connection, 4)).toEqual([]);
+  });
+
+  test("holds only so many bytes for a server that takes none, and none of a connection that has broken", async () => {
+    const proxy = await TcpProxy.to(nats.port);
+    const apart = await connected(`nats://127.0.0.1:${proxy.port}`);
+    const clock = new ManualClock();
+    const clogged = new Publisher(apart.link, clock, new WriteWatch({ clock, onSilent: () => {} }));
+    proxy.clog();
+    const payload = "x".repeat(256 * 1024);
+    const publish = (count: number) =>
+      Array.from({ length: count }, () => clogged.publish(messageOf({ webhookId: newId<WebhookId>(), payload })));
+    const fit = PUBLISHES_OUTSTANDING_BYTES_MAX / payload.length;
+    const waiting = publish(fit);
+    const refused = { kind: "failed", reason: "too much outstanding" } as const;
+    expect(await Promise.all(publish(10))).toEqual(Array.from({ length: 10 }, () => refused));
+    expect(clogged.outstanding).toBe(fit);
+    clock.advance(6_000);
+    expect(new Set((await Promise.all(waiting)).map(({ kind }) => kind))).toEqual(new Set(["failed"]));
+    // Nobody waits for them any more, but the connection still holds them.
+    expect(await Promise.all(publish(1))).toEqual([refused]);
+    proxy.cut();
+    await eventually(() => expect(apart.link.connection).toBeUndefined());
+    proxy.heal();
+    await eventually(() => expect(apart.link.connection).toBeDefined());
+    expect((await Promise.all(publish(2))).map(({ kind }) => kind)).toEqual(["stored", "stored"]);
+    await apart.link.stop();
+    proxy.stop();
   });
 
   test("without a stream it fails, and says so", async () => {
