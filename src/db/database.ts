@@ -69,6 +69,7 @@ export function openDatabase(options: DatabaseOptions): Database {
       connection: {
         application_name: options.applicationName,
         // Past our own deadline nobody waits for the answer: the server stops working on it as well.
+        // A connection that is silent for two seconds more leads nowhere: the driver, as we patch it, gives it up.
         statement_timeout: options.queryTimeoutMs + 1_000,
         idle_in_transaction_session_timeout: options.queryTimeoutMs + 1_000,
         ...settings,

@@ -125,3 +125,28 @@ test("a lock whose connection breaks is given up, and taken again on a new one",
     expect(isTaken).toBe(true);
   });
 });
+
+test("connections that nothing comes through any more are given up, and what comes next finds new ones", async () => {
+  const url = new URL(server.url);
+  url.port = String(proxy.port);
+  const apart = openDatabase({
+    url: url.href,
+    clock,
+    connectionsMax: 3,
+    queryTimeoutMs: 1_000,
+    queriesMax: 100,
+    applicationName: "lost-connection.test",
+  });
+  const ask = (count: number) =>
+    Promise.allSettled(
+      Array.from({ length: count }, () => apart.run(async () => (await apart.sql`SELECT pg_sleep(0.1)`).length)),
+    );
+  expect(await ask(4)).toEqual(Array.from({ length: 4 }, () => ({ status: "fulfilled", value: 1 })));
+  proxy.clog();
+  expect((await ask(4)).map(({ status }) => status)).toEqual(Array.from({ length: 4 }, () => "rejected"));
+  await eventually(async () =>
+    expect(await ask(4)).toEqual(Array.from({ length: 4 }, () => ({ status: "fulfilled", value: 1 }))),
+  );
+  await apart.close();
+  breakAll();
+});
