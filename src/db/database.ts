@@ -63,8 +63,8 @@ export function openDatabase(options: DatabaseOptions): Database {
       connect_timeout: Math.ceil(options.queryTimeoutMs / 1_000),
       idle_timeout: 0,
       max_lifetime: null,
-      // Waits between reconnections, seconds: short, for an embedded Postgres is back within a second.
-      backoff: (tries: number) => Math.min(0.1 * 2 ** tries, 2),
+      // Waits between reconnections, seconds: short, for what has been delivered and is not recorded may be sent again.
+      backoff: (tries: number) => Math.min(0.1 * 2 ** tries, 0.5),
       types: { bigint: bigintAsNumber },
       connection: {
         application_name: options.applicationName,
