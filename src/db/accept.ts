@@ -46,8 +46,11 @@ export type AcceptedDelivery = {
 
 export type Accepted = { events: AcceptedEvent[]; deliveries: AcceptedDelivery[] };
 
-/** The instant of acceptance as it stands in payloads: RFC 3339, milliseconds, UTC. */
-const NOW_TEXT = `to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+/**
+ * The instant of acceptance as it stands in payloads: RFC 3339, milliseconds, UTC. The statement's: a transaction may have
+ * begun before it waited for another change of the same subscriber, and who keeps the newest must not keep that one.
+ */
+const NOW_TEXT = `to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 // `accepted` must name a CTE with the columns of `new_events` that are to be written. OFFSET 0 keeps the webhooks of each
 // event a look-up by its user: a plan that is made while there are few of them would read them all, and be kept.
@@ -101,7 +104,8 @@ export async function acceptEvents(sql: Sql, events: readonly EventRow[]): Promi
   return readAnswer(row, events);
 }
 
-// Ordered by the unique key, so that two statements with the same e-mails wait for each other instead of deadlocking.
+// Ordered by the unique key, so that two statements with the same e-mails wait for each other instead of deadlocking; of
+// two with the same e-mail in one statement the first is taken.
 const ACCEPT_SUBSCRIBERS = `
   WITH given AS (
     SELECT * FROM json_to_recordset($1::text::json) AS s(id uuid, user_id uuid, email text, first_name text, last_name text,
@@ -114,7 +118,7 @@ const ACCEPT_SUBSCRIBERS = `
   created AS (
     INSERT INTO subscribers (id, user_id, email, first_name, last_name, tags, custom_fields, status)
     SELECT id, user_id, email, first_name, last_name, tags, custom_fields::json, status FROM known
-    ORDER BY user_id, lower(email)
+    ORDER BY user_id, lower(email), id
     ON CONFLICT (user_id, lower(email)) DO NOTHING
     RETURNING id
   ),
@@ -164,7 +168,8 @@ function readAnswer(row: Record<string, unknown> | undefined, given: readonly Ev
     events: given
       .filter(({ id }) => written.has(id))
       .map(({ id, pieces }) => ({ id, payload: pieces.join(instant), created_at })),
-    deliveries: (row?.["deliveries"] ?? []) as AcceptedDelivery[],
+    // Ids begin as their events' do. The rows come in whatever order was good for locking.
+    deliveries: ((row?.["deliveries"] ?? []) as AcceptedDelivery[]).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
   };
 }
 

@@ -24,7 +24,7 @@ export async function changeSubscriberRow(
   try {
     const [written] = await sql.unsafe(
       `UPDATE subscribers SET email = $2, first_name = $3, last_name = $4, tags = $5::text[],
-         custom_fields = $6::text::json, status = $7, updated_at = now()
+         custom_fields = $6::text::json, status = $7, updated_at = statement_timestamp()
        WHERE id = $1 RETURNING ${COLUMNS}`,
       [id, next.email, next.firstName, next.lastName, [...next.tags], next.customFields.text, next.status],
       { prepare: true },

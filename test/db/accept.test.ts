@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { acceptEvents, acceptSubscribers, sizeUpAccount, type SubscriberRow } from "../../src/db/accept.ts";
+import type { Sql } from "../../src/db/database.ts";
+import { changeSubscriberRow } from "../../src/db/subscriber-changes.ts";
 import { markBacklogs } from "../../src/db/waiting.ts";
 import { newId, type SubscriberId, type UserId } from "../../src/domain/ids.ts";
 import { eventOf, type Rows, startRows } from "./rows.ts";
@@ -96,6 +98,36 @@ describe("the fan-out", () => {
   });
 });
 
+test("the instant of a change is that of its turn: the newest payload of a subscriber is what became of it", async () => {
+  const user = await rows.user();
+  const one = subscriber(user, "in-turn@example.com");
+  await accept([one]);
+  const instants: { timestamp: string; updatedAt: Date | undefined }[] = [];
+  const change = (hasBegun?: () => void, mayGoOn?: Promise<void>) =>
+    rows.sql.begin(async (tx) => {
+      const sql = tx as unknown as Sql;
+      await sql`SELECT now()`;
+      hasBegun?.();
+      await mayGoOn;
+      const changed = await changeSubscriberRow(sql, user, one.id, { status: "unsubscribed" });
+      const { events } = await acceptEvents(sql, [eventOf(user, "subscriber.updated")]);
+      const { timestamp } = JSON.parse(events[0]?.payload ?? "{}") as { timestamp: string };
+      instants.push({ timestamp, updatedAt: changed?.after.updatedAt });
+    });
+  const hasBegun = Promise.withResolvers<void>();
+  const mayGoOn = Promise.withResolvers<void>();
+  const older = change(hasBegun.resolve, mayGoOn.promise);
+  await hasBegun.promise;
+  await Bun.sleep(20);
+  await change();
+  await Bun.sleep(20);
+  mayGoOn.resolve();
+  await older;
+  const [first, second] = instants;
+  expect(Date.parse(second?.timestamp ?? "")).toBeGreaterThan(Date.parse(first?.timestamp ?? ""));
+  expect(second?.updatedAt?.getTime()).toBeGreaterThan(first?.updatedAt?.getTime() ?? 0);
+});
+
 describe("subscribers", () => {
   test("are created with their event, unless the e-mail is taken, whatever its case, or the user unknown", async () => {
     const user = await rows.user();
@@ -134,6 +166,26 @@ describe("subscribers", () => {
       const answers = await Promise.all(batches.map(accept));
       expect(answers.reduce((sum, { created }) => sum + created.size, 0)).toBe(100);
     }
+  });
+
+  test("of two in one batch with the same e-mail the first is taken, whatever the others are", async () => {
+    const user = await rows.user();
+    const pairs = Array.from({ length: 40 }, (_, nth) => {
+      const email = `${(nth * 7) % 40}.twin@example.com`;
+      return [subscriber(user, email), subscriber(user, email.toUpperCase())] as const;
+    });
+    const { created, known } = await accept(pairs.flat());
+    expect(known.size).toBe(80);
+    expect([...created.keys()].toSorted()).toEqual(pairs.map(([first]) => first.id).toSorted());
+  });
+
+  test("of a batch are delivered in its order, not in that of their e-mails", async () => {
+    const user = await rows.user();
+    await rows.webhook(user, { events: ["*"] });
+    const batch = Array.from({ length: 40 }, (_, nth) => subscriber(user, `${(nth * 7) % 40}.order@example.com`));
+    const events = eventsOf(batch);
+    const { deliveries } = await acceptSubscribers(rows.sql, batch, events);
+    expect(deliveries.map(({ event_id }) => event_id)).toEqual(events.map(({ id }) => id));
   });
 
   test("are counted no further than need be", async () => {
