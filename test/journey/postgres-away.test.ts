@@ -41,7 +41,7 @@ test.each(["cut", "swallow"] as const)("a start that is told to stop meanwhile e
   await api.start();
   const stoppedAt = performance.now();
   await api.stop();
-  expect(performance.now() - stoppedAt).toBeLessThan(2_500);
+  expect(performance.now() - stoppedAt).toBeLessThan(8_000);
 });
 
 test("it listens and answers 503, and makes the first superuser once Postgres is back", async () => {

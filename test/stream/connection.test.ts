@@ -20,7 +20,7 @@ test("a server answers or does not: a connection that nothing comes through any 
   proxy.swallow();
   const before = performance.now();
   expect(await link.answers()).toBe(false);
-  expect(performance.now() - before).toBeLessThan(2_000);
+  expect(performance.now() - before).toBeLessThan(8_000);
   expect(link.connection).toBeDefined();
   proxy.heal();
   await eventually(async () => expect(await link.answers()).toBe(true));
