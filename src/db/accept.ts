@@ -47,22 +47,24 @@ export type AcceptedDelivery = {
 export type Accepted = { events: AcceptedEvent[]; deliveries: AcceptedDelivery[] };
 
 /**
- * The instant of acceptance as it stands in payloads: RFC 3339, milliseconds, UTC. The statement's: a transaction may have
- * begun before it waited for another change of the same subscriber, and who keeps the newest must not keep that one.
+ * The instant of acceptance. The statement's: a transaction may have begun before it waited for another change of the same
+ * subscriber, and who keeps the newest payload must not keep that one.
  */
-const NOW_TEXT = `to_char(statement_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+const NOW = "statement_timestamp()";
+/** The same as it stands in payloads: RFC 3339, milliseconds, UTC. */
+const NOW_TEXT = `to_char(${NOW} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
 // `accepted` must name a CTE with the columns of `new_events` that are to be written. OFFSET 0 keeps the webhooks of each
 // event a look-up by its user: a plan that is made while there are few of them would read them all, and be kept.
 const FAN_OUT = `
   written AS (
-    INSERT INTO events (id, user_id, type, priority, payload)
-    SELECT id, user_id, type, priority, array_to_string(pieces, (SELECT ${NOW_TEXT})) FROM accepted
+    INSERT INTO events (id, user_id, type, priority, payload, created_at)
+    SELECT id, user_id, type, priority, array_to_string(pieces, (SELECT ${NOW_TEXT})), ${NOW} FROM accepted
     RETURNING id
   ),
   matched AS (
     SELECT a.id AS event_id, a.user_id, a.type, a.priority, w.id AS webhook_id, w.partition,
-      NOT (a.priority = ANY (p.backlog)) AND p.circuit = 'closed' AND coalesce(p.open_until <= now(), true) AS publish
+      NOT (a.priority = ANY (p.backlog)) AND p.circuit = 'closed' AND coalesce(p.open_until <= ${NOW}, true) AS publish
     FROM accepted a
     CROSS JOIN LATERAL (
       SELECT * FROM webhooks w
@@ -74,11 +76,11 @@ const FAN_OUT = `
     JOIN endpoints p ON p.webhook_id = w.id
   ),
   fanned_out AS (
-    INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, due_at)
-    SELECT delivery_id_of(event_id), event_id, webhook_id, user_id, partition, priority, type,
-      CASE WHEN publish THEN now() + interval '${PUBLISH_GRACE_MS} milliseconds' ELSE now() END
+    INSERT INTO deliveries (id, event_id, webhook_id, user_id, partition, priority, event_type, created_at, pending_since, due_at)
+    SELECT delivery_id_of(event_id), event_id, webhook_id, user_id, partition, priority, type, ${NOW}, ${NOW},
+      CASE WHEN publish THEN ${NOW} + interval '${PUBLISH_GRACE_MS} milliseconds' ELSE ${NOW} END
     FROM matched
-    RETURNING id, event_id, webhook_id, partition, due_at > now() AS publish
+    RETURNING id, event_id, webhook_id, partition, due_at > pending_since AS publish
   )`;
 
 const EVENT_COLUMNS = `(id uuid, user_id uuid, type text, priority text, pieces text[], patterns text[],
@@ -88,7 +90,7 @@ const EVENT_COLUMNS = `(id uuid, user_id uuid, type text, priority text, pieces 
 // and the instant has them, for a third less than it takes to quote them as JSON and read them again.
 const ANSWER = `
   SELECT
-    to_json(now()) AS created_at, ${NOW_TEXT} AS instant,
+    to_json(${NOW}) AS created_at, ${NOW_TEXT} AS instant,
     (SELECT json_agg(id) FROM written) AS events,
     (SELECT json_agg(json_build_object('id', id, 'event_id', event_id, 'webhook_id', webhook_id,
         'partition', partition, 'publish', publish)) FROM fanned_out) AS deliveries`;
@@ -116,8 +118,8 @@ const ACCEPT_SUBSCRIBERS = `
     CROSS JOIN LATERAL (SELECT FROM users u WHERE u.id = g.user_id AND u.deleted_at IS NULL OFFSET 0) u
   ),
   created AS (
-    INSERT INTO subscribers (id, user_id, email, first_name, last_name, tags, custom_fields, status)
-    SELECT id, user_id, email, first_name, last_name, tags, custom_fields::json, status FROM known
+    INSERT INTO subscribers (id, user_id, email, first_name, last_name, tags, custom_fields, status, created_at, updated_at)
+    SELECT id, user_id, email, first_name, last_name, tags, custom_fields::json, status, ${NOW}, ${NOW} FROM known
     ORDER BY user_id, lower(email), id
     ON CONFLICT (user_id, lower(email)) DO NOTHING
     RETURNING id
