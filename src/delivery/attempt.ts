@@ -6,7 +6,7 @@ import type { Route } from "../domain/delivery.ts";
 import type { WebhookId } from "../domain/ids.ts";
 import { STREAM_RETRY_MAX_MS } from "../domain/limits.ts";
 import { DISABLED_REASONS } from "../domain/operational-event.ts";
-import type { Outcome } from "../domain/outcome.ts";
+import { failureOf, type Outcome } from "../domain/outcome.ts";
 import { partitionName } from "../domain/partition.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Random } from "../lib/random.ts";
@@ -71,21 +71,18 @@ export class Attempts {
     this.#options.held.begin(held);
     const { endpoints } = this.#options;
     let endpoint: Endpoint | undefined;
-    let refusal: Turn | undefined;
     try {
       // Known most of the time, and then there is nothing to wait for.
       const found = endpoints.find(held.message.webhookId);
       endpoint = found instanceof Promise ? await found : found;
-      refusal = this.#guard(held, endpoint);
-      if (refusal?.kind === "cancelled") {
-        endpoint = await endpoints.reload(held.message.webhookId);
-        refusal = this.#guard(held, endpoint);
-      }
+      // It may have been switched on again unheard, and then nothing is to be cancelled.
+      if (endpoint?.isActive !== true) endpoint = await endpoints.reload(held.message.webhookId);
     } catch (error) {
       this.#reportUnreadable(held.message.webhookId, describeError(error));
       return this.end(held, { kind: "postponed", delayMs: UNREADABLE_PAUSE_MS });
     }
     if (!held.tenure.isCurrent()) return this.#options.held.remove(held);
+    const refusal = this.#guard(held, endpoint);
     if (refusal !== undefined) return this.end(held, refusal);
     const { circuits } = this.#options;
     const gate = circuits.ask(endpoint as Endpoint);
@@ -141,8 +138,7 @@ export class Attempts {
   /** That a former URL is gone says nothing of the present one, which the delivery is tried at next. */
   async #ofItsUrl(gone: Outcome & { kind: "gone" }, { webhookId, url }: Endpoint): Promise<Outcome> {
     const present = await this.#options.endpoints.reload(webhookId).catch(() => undefined);
-    if (present?.url === url) return gone;
-    return { ...gone, kind: "failed", stage: "response", error: "HTTP 410" };
+    return present?.url === url ? gone : failureOf(gone.answer, gone.latencyMs);
   }
 
   #reportUnreadable(webhookId: WebhookId, error: string): void {

@@ -164,9 +164,9 @@ export class Circuits implements Service {
     const { circuit, shutForMs: circuitMs } = afterOutcome(before, outcome, isProbe);
     const shutForMs = Math.max(circuitMs, endpointHoldMs(outcome) ?? 0);
     state.circuit = circuit;
+    // A success opens what a circuit has shut; not what a Retry-After has, beside which its request was under way.
+    if (isSuccess && before.isOpen) state.gateOpensAt = now;
     if (shutForMs > 0) state.gateOpensAt = Math.max(state.gateOpensAt, now + shutForMs);
-    // What a Retry-After has shut, no success opens of a request that was under way beside it.
-    else if (isSuccess && before.isOpen) state.gateOpensAt = now;
     if (isProbe) state.isProbing = false;
     if (isSuccess) state.failingSince = undefined;
     else state.failingSince ??= now;

@@ -25,6 +25,11 @@ export type Outcome =
 export function outcomeOfAnswer(answer: Answer, latencyMs: number): Outcome {
   if (answer.statusCode >= 200 && answer.statusCode < 300) return { kind: "accepted", answer, latencyMs };
   if (answer.statusCode === 410) return { kind: "gone", answer, latencyMs };
+  return failureOf(answer, latencyMs);
+}
+
+/** An answer that ends nothing for good. */
+export function failureOf(answer: Answer, latencyMs: number): Outcome {
   const error = isRedirect(answer.statusCode)
     ? `HTTP ${answer.statusCode}: redirects are not followed`
     : `HTTP ${answer.statusCode}`;

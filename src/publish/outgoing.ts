@@ -1,7 +1,7 @@
 // The one way into the stream, for first publishes and refills alike: publish, and note in the row which message
 // carries the delivery. Whatever goes wrong here leaves the row waiting in the table, where refill finds it.
 
-import type { Database } from "../db/database.ts";
+import type { Database, Sql } from "../db/database.ts";
 import { noteSequences, type SequenceNote } from "../db/results.ts";
 import { endGrace, type Lane, markBacklogs } from "../db/waiting.ts";
 import type { Message } from "../domain/delivery.ts";
@@ -49,18 +49,24 @@ export class Outgoing implements Service {
   constructor(options: OutgoingOptions) {
     this.#options = options;
     const { database, clock } = options;
-    const notes = (lingerMs: number): Batcher<SequenceNote, void> =>
+    const writes = <Item>(
+      bounds: { sizeMax: number; lingerMs: number; inFlightMax: number; waitingMax: number },
+      write: (sql: Sql, batch: readonly Item[]) => Promise<void>,
+    ): Batcher<Item, void> =>
       new Batcher({
         clock,
-        sizeMax: () => NOTES_BATCH_MAX,
-        lingerMs,
-        inFlightMax: NOTES_IN_FLIGHT_MAX,
-        waitingMax: NOTES_WAITING_MAX,
+        ...bounds,
+        sizeMax: () => bounds.sizeMax,
         async run(batch) {
-          await database.run(() => noteSequences(database.sql, batch));
+          await database.run(() => write(database.sql, batch));
           return batch.map(() => undefined);
         },
       });
+    const notes = (lingerMs: number): Batcher<SequenceNote, void> =>
+      writes(
+        { sizeMax: NOTES_BATCH_MAX, lingerMs, inFlightMax: NOTES_IN_FLIGHT_MAX, waitingMax: NOTES_WAITING_MAX },
+        noteSequences,
+      );
     this.#full = new Batcher({
       clock,
       sizeMax: () => MARKS_BATCH_MAX,
@@ -72,17 +78,10 @@ export class Outgoing implements Service {
         return lanes.map(({ webhookId }) => marked.has(webhookId));
       },
     });
-    this.#refused = new Batcher({
-      clock,
-      sizeMax: () => REFUSED_BATCH_MAX,
-      lingerMs: MARKS_LINGER_MS,
-      inFlightMax: 1,
-      waitingMax: MARKS_WAITING_MAX,
-      async run(ids) {
-        await database.run(() => endGrace(database.sql, ids));
-        return ids.map(() => undefined);
-      },
-    });
+    this.#refused = writes(
+      { sizeMax: REFUSED_BATCH_MAX, lingerMs: MARKS_LINGER_MS, inFlightMax: 1, waitingMax: MARKS_WAITING_MAX },
+      endGrace,
+    );
     this.#notes = { accept: notes(FIRST_NOTES_LINGER_MS), refill: notes(REFILL_NOTES_LINGER_MS) };
   }
 

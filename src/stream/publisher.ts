@@ -110,15 +110,15 @@ export class Publisher {
         if (this.#link.connection !== undefined) this.#writes.unanswered(STREAM);
         resolve({ kind: "failed", reason: "no answer in time" });
       }
-      if (lateBytes > 0) void this.#onceSent(() => (this.#bytes -= lateBytes)).catch(() => {});
+      if (lateBytes > 0) this.#releaseOnceSent(lateBytes).catch(() => {});
       if (this.#waiting.size > 0) this.#look();
     });
   }
 
-  /** When the server has taken all that was sent, or the connection has broken: until then it takes memory. */
-  async #onceSent(then: () => void): Promise<void> {
+  /** What nobody waits for any more takes memory until the server has taken all that was sent, or the connection breaks. */
+  async #releaseOnceSent(bytes: number): Promise<void> {
     await this.#link.connection?.flush().catch(() => {});
-    then();
+    this.#bytes -= bytes;
   }
 }
 

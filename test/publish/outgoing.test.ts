@@ -6,26 +6,19 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { Outgoing } from "../../src/publish/outgoing.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
 import { Publisher } from "../../src/stream/publisher.ts";
-import { ensureTopology } from "../../src/stream/topology.ts";
 import { WriteWatch } from "../../src/stream/write-watch.ts";
-import { eventOf, type Rows, startRows, type Webhook } from "../db/rows.ts";
-import { connected, messageOf } from "../stream/servers.ts";
-import { eventually, testNats, type TestNats } from "../support/services.ts";
+import { eventOf, type Rows, type Webhook } from "../db/rows.ts";
+import { messageOf } from "../stream/servers.ts";
+import { type Servers, startServers } from "./servers.ts";
 
+let servers: Servers;
 let rows: Rows;
-let nats: TestNats;
 let link: NatsLink;
 beforeAll(async () => {
-  [rows, nats] = await Promise.all([startRows(), testNats()]);
-  const connection = await connected(nats.url);
-  link = connection.link;
-  await eventually(() => ensureTopology(connection.connection, 1));
+  servers = await startServers();
+  ({ rows, link } = servers);
 });
-afterAll(async () => {
-  await link.stop();
-  await nats.stop();
-  await rows.stop();
-});
+afterAll(() => servers.stop());
 
 function newOutgoing() {
   const told: string[] = [];

@@ -6,25 +6,18 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { PIECE_BYTES_MAX } from "../../src/publish/pieces.ts";
 import { Refill, type RefillOptions } from "../../src/publish/refill.ts";
 import type { NatsLink } from "../../src/stream/connection.ts";
-import { ensureTopology } from "../../src/stream/topology.ts";
-import { eventOf, type Rows, startRows, type Webhook } from "../db/rows.ts";
-import { connected } from "../stream/servers.ts";
-import { eventually, testNats, type TestNats } from "../support/services.ts";
+import { eventOf, type Rows, type Webhook } from "../db/rows.ts";
+import { eventually } from "../support/services.ts";
+import { type Servers, startServers } from "./servers.ts";
 
+let servers: Servers;
 let rows: Rows;
-let nats: TestNats;
 let link: NatsLink;
 beforeAll(async () => {
-  [rows, nats] = await Promise.all([startRows(), testNats()]);
-  const connection = await connected(nats.url);
-  link = connection.link;
-  await eventually(() => ensureTopology(connection.connection, 1));
+  servers = await startServers();
+  ({ rows, link } = servers);
 });
-afterAll(async () => {
-  await link.stop();
-  await nats.stop();
-  await rows.stop();
-});
+afterAll(() => servers.stop());
 
 const EVENT_BYTES = 250_000;
 const PARTITION = 3;
